@@ -1,0 +1,72 @@
+"""Visual inspection that explains itself: `agent.inspect(image)` returns a cited report.
+
+>>> import agent
+>>> report = agent.inspect("part.png", reference="good.png")
+>>> report.verdict, report.anomaly_score
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agent.images import ImageSource, InputError
+    from agent.inspector import Inspector
+    from agent.report import Depth, InspectionReport
+
+__all__ = ["InputError", "InspectionReport", "Inspector", "inspect", "inspect_many"]
+
+_HOMES = {"InputError": "images", "InspectionReport": "report", "Inspector": "inspector"}
+
+
+def inspect(
+    image: ImageSource,
+    *,
+    reference: ImageSource | Sequence[ImageSource] | None = None,
+    category: str | None = None,
+    question: str | None = None,
+    depth: Depth = "full",
+    mm_per_px: float | None = None,
+    model: str | None = None,
+) -> InspectionReport:
+    """Inspect one photo; see `agent.inspector.Inspector.inspect` for the arguments and `agent.model.load_vlm` for `model`.
+
+    The models are loaded at the first call and kept.
+
+    Raises:
+        InputError: bad input, or a model that cannot be loaded.
+    """
+    return _inspector(model).inspect(
+        image, reference=reference, category=category, question=question, depth=depth, mm_per_px=mm_per_px
+    )
+
+
+def inspect_many(
+    images: Iterable[ImageSource], *, model: str | None = None, **options: Any
+) -> Iterator[InspectionReport]:
+    """Inspect photos one after another, as an iterator; `options` as for `inspect`.
+
+    Raises:
+        InputError: at the first photo that cannot be inspected; call `inspect` in a loop of your own to go on after one.
+    """
+    inspector = _inspector(model)
+    for image in images:
+        yield inspector.inspect(image, **options)
+
+
+@lru_cache(maxsize=2)
+def _inspector(model: str | None) -> Inspector:
+    from agent.inspector import Inspector
+
+    return Inspector.load(model)
+
+
+def __getattr__(name: str) -> object:
+    # Loaded on first use: torch and transformers take seconds, and `import agent` should not.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"agent.{_HOMES[name]}"), name)

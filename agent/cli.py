@@ -1,0 +1,360 @@
+"""The command line: parses, wires, calls. The only module that may import every package, each when its command runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from agent.report import InspectionReport
+    from knowledge import FactStore
+
+app = typer.Typer(
+    name="sage-iad",
+    help="Visual inspection that explains itself: verdict, place, kind, cause and remedy, each claim with its evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+facts_app = typer.Typer(
+    help="The fact store: what the agent knows of products and defects, and your own facts.", no_args_is_help=True
+)
+eval_app = typer.Typer(help="Measure the agent beside the plain detector and the plain model.", no_args_is_help=True)
+train_app = typer.Typer(help="Train the models from recipes; needs the `train` extra.", no_args_is_help=True)
+app.add_typer(facts_app, name="facts")
+app.add_typer(eval_app, name="eval")
+app.add_typer(train_app, name="train")
+
+PHOTOS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+Setting = Literal["zero-shot", "one-shot", "few-shot", "fitted"]
+Depth = Literal["screen", "full"]
+Category = Annotated[
+    str | None, typer.Option(help="Name of a fitted detector, or of a product family such as `weld` or `pcb`.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder or id of a transformers model, or http://HOST/v1[#NAME]; default: the embedded sage-nano."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else there.")]
+Config = Annotated[Path, typer.Option(help="Recipe, a YAML file; see training/recipes.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[key=value ...]", help="Values that take the place of the recipe's.")
+]
+
+
+def _stop(message: object) -> NoReturn:
+    """One line on stderr, exit code 2: bad input or usage."""
+    typer.echo(f"sage-iad: {' '.join(str(message).split())}", err=True)
+    raise typer.Exit(2)
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """What a person can mend: these end a command with one line instead of a traceback."""
+    from agent.images import InputError
+    from knowledge import FactError, StoreError
+    from tools.fit import DetectorError
+
+    return InputError, FactError, StoreError, DetectorError
+
+
+@contextmanager
+def _one_line_errors(*more: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except (*_user_errors(), *more) as error:
+        _stop(error)
+
+
+@app.command()
+def inspect(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos of parts.")],
+    reference: Annotated[
+        list[Path] | None, typer.Option(help="A normal photo of the same product; may be given several times.")
+    ] = None,
+    category: Category = None,
+    question: Annotated[str | None, typer.Option(help="Something to answer besides the verdict.")] = None,
+    depth: Annotated[
+        Depth, typer.Option(help="`screen`: verdict, scores, boxes, heat map; `full`: facts, reasoning and advice too.")
+    ] = "full",
+    mm_per_px: Annotated[
+        float | None, typer.Option(help="Scale of the photo: measurements come in millimetres.")
+    ] = None,
+    model: Model = None,
+    as_json: AsJson = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.html, report.json, overlay and heat map of every photo.")
+    ] = None,
+    fail_on_anomaly: Annotated[
+        bool, typer.Option("--fail-on-anomaly", help="Exit with 1 when a part is anomalous.")
+    ] = False,
+) -> None:
+    """Inspect photos and print a report for each.
+
+    Example: sage-iad inspect part.png --reference good.png --out report
+    """
+    with _one_line_errors():
+        _make_folder(out)
+        from agent.inspector import Inspector
+
+        inspector = Inspector.load(model)
+    bad, anomalous = 0, False
+    for image in images:
+        try:
+            report = inspector.inspect(
+                image,
+                reference=list(reference or []),
+                category=category,
+                question=question,
+                depth=depth,
+                mm_per_px=mm_per_px,
+            )
+            if out is not None:
+                from agent.render.files import write_report
+
+                report = write_report(report, out if len(images) == 1 else out / report.id)
+        except _user_errors() as error:
+            bad += 1
+            line = " ".join(str(error).split())
+            if as_json:
+                typer.echo(json.dumps({"image": {"source": str(image)}, "error": line}))
+            typer.echo(f"sage-iad: {line}", err=True)
+            continue
+        anomalous |= report.verdict == "anomalous"
+        _show(report, as_json)
+    if bad:
+        raise typer.Exit(2)
+    if fail_on_anomaly and anomalous:
+        raise typer.Exit(1)
+
+
+def _make_folder(out: Path | None) -> None:
+    """Find out before the work, not after it, that the results have nowhere to go."""
+    from agent.images import InputError
+
+    if out is None:
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"--out {str(out)!r}: cannot be written ({error.strerror}); give a folder that can") from error
+
+
+def _show(report: InspectionReport, as_json: bool) -> None:
+    if as_json:
+        typer.echo(report.model_dump_json())
+        return
+    from rich.console import Console
+
+    from agent.render.terminal import print_report
+
+    print_report(report, Console(width=min(100, Console().width)))
+
+
+@app.command()
+def fit(
+    category: Annotated[str, typer.Argument(help="Name to keep the detector under; give it to `inspect --category`.")],
+    normal_dir: Annotated[Path, typer.Argument(help="Folder of photos of good parts.")],
+    detector: Annotated[Literal["patchcore"], typer.Option(help="Kind of detector.")] = "patchcore",
+    false_alarm_rate: Annotated[float, typer.Option(help="Share of good parts that may be called anomalous.")] = 0.01,
+) -> None:
+    """Fit a detector and its threshold to photos of good parts alone.
+
+    Example: sage-iad fit bracket photos/good --false-alarm-rate 0.05
+    """
+    with _one_line_errors():
+        from agent.images import InputError, load_image
+        from agent.inspector import default_home
+        from agent.vlm import Eye
+        from agent.vlm.nano import shipped
+        from tools.fit import DetectorError, detector_folder, fit_detector
+
+        folder = detector_folder(default_home(), category)
+        if not normal_dir.is_dir():
+            _stop(f"NORMAL_DIR {str(normal_dir)!r}: not a folder; expected one with photos of good parts")
+        files = sorted(p for p in normal_dir.rglob("*") if p.suffix.lower() in PHOTOS)
+        photos, skipped = [], []
+        with typer.progressbar(files, label="reading", file=sys.stderr) as bar:
+            for path in bar:
+                try:
+                    photos.append(load_image(path, argument="photo").pixels)
+                except InputError as error:
+                    skipped.append(str(error))
+        for line in skipped:
+            typer.echo(f"skipped: {line}", err=True)
+        if not photos:
+            raise DetectorError(
+                f"NORMAL_DIR {str(normal_dir)!r}: no readable photo in it; expected files ending in {', '.join(PHOTOS)}"
+            )
+        fitted = fit_detector(Eye.load(shipped("sage-eye")), photos, false_alarm_rate)
+        fitted.save(folder)
+    typer.echo(f"{category}: fitted to {len(photos)} photos of good parts, {len(fitted.bank)} patches kept in {folder}")
+    typer.echo(f"threshold {fitted.calibration.threshold:.3f}, at most {fitted.rate:.1%} of good parts above it")
+    if fitted.rate > fitted.asked:
+        needed = round(1 / fitted.asked)
+        typer.echo(
+            f"{len(photos)} photos support no better than that; for {fitted.asked:.1%} give at least {needed} photos"
+        )
+
+
+def _store() -> FactStore:
+    from agent.inspector import default_home
+    from knowledge import FactStore
+
+    return FactStore(default_home() / "facts")
+
+
+@facts_app.command("search")
+def facts_search(
+    query: str,
+    category: Category = None,
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Facts nearest in meaning to QUERY."""
+    with _one_line_errors():
+        _print_facts(_store().search(query, category=category, limit=limit), as_json)
+
+
+@facts_app.command("list")
+def facts_list(category: Category = None, as_json: AsJson = False) -> None:
+    """Every fact, or those of one product family."""
+    with _one_line_errors():
+        _print_facts(_store().list(category), as_json)
+
+
+@facts_app.command("add")
+def facts_add(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="YAML, JSON-lines, or text with one sentence a line.")
+    ],
+    category: Category = None,
+) -> None:
+    """Add facts of your own; they are kept apart from the shipped ones."""
+    with _one_line_errors():
+        from knowledge.user_files import read_user_file
+
+        packs = [read_user_file(path, category=category) for path in paths]
+        store = _store()
+        typer.echo(f"{sum(store.add(pack.facts, pack.families) for pack in packs)} facts added")
+
+
+@facts_app.command("remove")
+def facts_remove(id: Annotated[str, typer.Argument(help="Id as `facts list` shows it.")]) -> None:
+    """Remove a fact of your own."""
+    with _one_line_errors():
+        _store().remove(id)
+    typer.echo(f"{id} removed")
+
+
+@facts_app.command("rebuild")
+def facts_rebuild() -> None:
+    """Make the index anew from the shipped facts and your own, after damage or a change of the embedder."""
+    with _one_line_errors():
+        from agent.inspector import default_home
+        from knowledge import FactStore
+
+        store = FactStore.rebuild(default_home() / "facts")
+    typer.echo(f"{store.count()} facts")
+
+
+def _print_facts(facts: list[Any], as_json: bool) -> None:
+    for fact in facts:
+        score = "" if fact.score is None else f"{fact.score:.2f}  "
+        typer.echo(
+            fact.model_dump_json() if as_json else f"{score}{fact.id}\n    {fact.text}\n    {fact.kind}; {fact.source}"
+        )
+
+
+@eval_app.command("folder")
+def eval_folder(
+    data: Annotated[
+        Path, typer.Option(help="Folder in the layout of MVTec AD: train/good, test/good, test/DEFECT, ground_truth.")
+    ],
+    setting: Annotated[Setting, typer.Option(help="What the agent is given besides the photo.")] = "one-shot",
+    depth: Annotated[Depth, typer.Option(help="`screen` scores only; `full` reasons about every photo.")] = "screen",
+    limit: Annotated[int | None, typer.Option(help="At most so many photos, drawn by the seed.")] = None,
+    seed: Annotated[int, typer.Option(help="Chooses references and the photos of --limit.")] = 0,
+    model: Model = None,
+    out: Annotated[Path, typer.Option(help="Folder for results.json, report.html and the raw logs.")] = Path(
+        "runs/eval"
+    ),
+) -> None:
+    """Evaluate on a folder of labelled photos; prints the plain detector and the model alone beside the agent."""
+    from evals.dataset import EvalError
+
+    with _one_line_errors(EvalError):
+        _make_folder(out)
+        from agent.inspector import Inspector
+        from evals.run import run_folder
+
+        run_folder(Inspector.load(model), data, setting=setting, depth=depth, limit=limit, seed=seed, out=out)
+
+
+@train_app.command("encoder")
+def train_encoder(config: Config, overrides: Overrides = None) -> None:
+    """Train the eye from drawn pairs; goes on from the last checkpoint of its output folder."""
+    from training.recipe import RecipeError
+
+    with _one_line_errors(RecipeError):
+        from training.encoder import train_encoder as train
+
+        typer.echo(train(config, overrides or []))
+
+
+@train_app.command("sfe")
+def train_sfe(config: Config, overrides: Overrides = None) -> None:
+    """Fine-tune the core model to answer from image, facts and tool evidence; goes on from the last checkpoint."""
+    from training.recipe import RecipeError
+
+    with _one_line_errors(RecipeError):
+        from evals.drawn import DrawnLooks
+        from training.recipe import read
+        from training.sft import train_sft as train
+
+        typer.echo(train(config, overrides or [], DrawnLooks(Path(read(config, overrides or [])["eye"]))))
+
+
+@train_app.command("calibrate")
+def train_calibrate(
+    eye: Annotated[Path, typer.Option(help="Folder of the trained encoder; gets calibration.json.")],
+    model: Annotated[Path | None, typer.Option(help="Folder of the trained core model; gets fusion.json.")] = None,
+    cases: Annotated[int, typer.Option(help="Drawn cases a setting.")] = 600,
+) -> None:
+    """Turn distances into scores and blend them with the model's, both fitted on drawn cases."""
+    from evals.drawn import calibrate_eye, calibrate_fusion
+
+    calibrate_eye(eye, cases)
+    if model is not None:
+        calibrate_fusion(eye, model, cases)
+
+
+@app.command()
+def doctor() -> None:
+    """Check the installation: versions, weights, fact store, folders."""
+    from importlib.metadata import version
+
+    from agent.inspector import default_home
+
+    for name in ("torch", "transformers", "anomalib", "langgraph", "chromadb"):
+        typer.echo(f"{name} {version(name)}")
+    typer.echo(f"home {default_home()}")
+    with _one_line_errors():
+        from agent.inspector import Inspector
+
+        inspector = Inspector.load()
+        typer.echo(f"model {inspector.vlm.info.name} {inspector.vlm.info.revision} ({inspector.vlm.info.stage})")
+        typer.echo(f"eye {inspector.encoder.revision}")
+        typer.echo(f"facts {inspector.facts.count()}")
+    typer.echo("all is well")

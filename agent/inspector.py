@@ -1,0 +1,230 @@
+"""The inspector: models and stores loaded once, photos inspected one after another."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from agent.fusion import Fusion
+from agent.graph import build_graph
+from agent.images import ImageSource, InputError, LoadedImage, load_image
+from agent.model import Vlm, load_vlm
+from agent.report import Answer, CitedEvidence, CitedFact, Depth, InspectionReport, Pictures, Scores
+from agent.vlm import Eye
+from agent.vlm.nano import shipped
+from agent.vlm.prompt import VERDICT_QUESTION, Views, question_text
+from tools.detector import BankDetector, Calibration, Detector, PatchEncoder, ZeroShotDetector
+from tools.fit import FittedDetector, detector_folder, fit_detector
+from tools.images import ImageStore
+from tools.toolbox import Bench, build_tools
+
+if TYPE_CHECKING:
+    from knowledge import FactStore
+    from tools.evidence import Evidence
+
+MAX_QUESTION = 2_000
+"""Characters of a question; more is a document, not a question."""
+MAX_REFERENCES = 8
+
+
+def default_home() -> Path:
+    """`$SAGE_HOME`, or the platform's folder for user data."""
+    from platformdirs import user_data_dir
+
+    return Path(os.environ.get("SAGE_HOME") or user_data_dir("sage-iad", appauthor=False))
+
+
+class Inspector:
+    """Inspects photos with one model, one eye and one fact store."""
+
+    def __init__(self, vlm: Vlm, encoder: PatchEncoder, facts: FactStore, home: Path, weights: Path) -> None:
+        self.vlm, self.encoder, self.facts, self.home, self.weights = vlm, encoder, facts, home, weights
+
+    @classmethod
+    def load(cls, model: str | None = None, home: Path | None = None, eye: Path | None = None) -> Inspector:
+        """Load the parts; `model` as in `agent.model.load_vlm`, `eye` a folder of a trained encoder (default: the shipped one).
+
+        Raises:
+            InputError: the model cannot be loaded.
+            knowledge.StoreError: the fact store cannot be used.
+        """
+        from transformers.utils import logging
+
+        from knowledge import FactStore
+
+        if model is None:
+            # Weights of a few megabytes need no progress bar.
+            logging.disable_progress_bar()
+        place = default_home() if home is None else home
+        weights = shipped("sage-eye") if eye is None else eye
+        return cls(load_vlm(model), Eye.load(weights), FactStore(place / "facts"), place, weights)
+
+    def inspect(
+        self,
+        image: ImageSource,
+        *,
+        reference: ImageSource | Sequence[ImageSource] | None = None,
+        category: str | None = None,
+        question: str | None = None,
+        depth: Depth = "full",
+        mm_per_px: float | None = None,
+        detector: Detector | None = None,
+    ) -> InspectionReport:
+        """Inspect one photo.
+
+        Args:
+            image: path, PIL image, (H, W, 3) uint8 array, or the bytes of an image file.
+            reference: one or several normal photos of the same product, at most 8.
+            category: name of a fitted detector, or of a product family of the fact store.
+            question: something to answer besides the verdict.
+            depth: `screen` for verdict, scores, boxes and heat map alone; `full` for facts, reasoning and advice too.
+            mm_per_px: scale of the photo, so that measurements are in millimetres; above 0.
+            detector: in place of the one that `category` and `reference` would choose.
+
+        Raises:
+            InputError: bad input; names the argument, the value, and what was expected.
+            tools.fit.DetectorError: the fitted detector of the category cannot be read.
+        """
+        start = time.perf_counter()
+        if depth not in get_args(Depth):
+            raise InputError(f"depth={depth!r}: expected 'screen' or 'full'")
+        if question is not None and (not question.strip() or len(question) > MAX_QUESTION):
+            raise InputError(
+                f"question={question[:40]!r}…: {len(question)} characters, expected 1 to {MAX_QUESTION}; ask one question"
+            )
+        if mm_per_px is not None and not 0 < mm_per_px < 1000:
+            raise InputError(
+                f"mm_per_px={mm_per_px!r}: expected millimetres per pixel, above 0 and below 1000, such as 0.05"
+            )
+        photo = load_image(image)
+        references = [load_image(r, argument="reference") for r in _several(reference)]
+        fitted, family = self._category(category)
+        chosen = detector or fitted or self._unfitted([r.pixels for r in references])
+        images = ImageStore()
+        images.add("test", photo.pixels)
+        ids = tuple(images.add(f"reference-{i}", r.pixels) for i, r in enumerate(references, 1))
+        tools = build_tools(Bench(images, self.encoder, chosen, self.facts, ids, mm_per_px))
+        graph = build_graph(
+            vlm=self.vlm, tools=tools, facts=self.facts, images=images, fusion=self._fusion(chosen.setting)
+        )
+        loaded = (time.perf_counter() - start) * 1000
+        state = graph.invoke({
+            "image_id": "test", "reference_ids": list(ids), "category": family, "question": question, "depth": depth,
+            "evidence": [], "warnings": list(photo.warnings), "timings": {"load": loaded},
+        })  # fmt: skip
+        return self._report(photo, references, category, chosen, dict(state), images)
+
+    def fit(self, photos: Sequence[ImageSource], *, false_alarm_rate: float = 0.01, seed: int = 0) -> FittedDetector:
+        """Fit a detector to normal photos; `detector.save(...)` or `inspect(detector=...)` comes next.
+
+        Raises:
+            InputError: a photo cannot be read.
+            tools.fit.DetectorError: too few photos, or a rate out of range.
+        """
+        return fit_detector(
+            self.encoder, [load_image(p, argument="photo").pixels for p in photos], false_alarm_rate, seed
+        )
+
+    def vlm_alone(
+        self, image: ImageSource, *, reference: ImageSource | Sequence[ImageSource] | None = None
+    ) -> float | None:
+        """Probability of *anomalous* from the model alone, without tools or facts: the baseline the agent has to beat."""
+        from agent.vlm.chat import probability_true
+
+        photos = [load_image(image).pixels, *(load_image(r, argument="reference").pixels for r in _several(reference))]
+        text = question_text(VERDICT_QUESTION, [], [])
+        return probability_true(
+            self.vlm.chat.invoke(self.vlm.messages(photos, Views(len(photos) - 1), text), max_tokens=1)
+        )
+
+    def _category(self, category: str | None) -> tuple[FittedDetector | None, str | None]:
+        """The fitted detector and the product family a name stands for."""
+        if category is None:
+            return None, None
+        folder = detector_folder(self.home, category)
+        fitted = FittedDetector.load(folder, self.encoder) if folder.exists() else None
+        family = self.facts.resolve_category(category)
+        if fitted is None and family is None:
+            known = sorted(p.name for p in (self.home / "detectors").glob("*") if not p.name.startswith("."))
+            raise InputError(
+                f"category={category!r}: neither a fitted detector ({', '.join(known) or 'none yet'}) nor a product family "
+                f"({', '.join(self.facts.categories())}); fit one with `sage-iad fit {category} NORMAL_DIR`, or leave it out"
+            )
+        return fitted, family
+
+    def _unfitted(self, references: Sequence[object]) -> Detector:
+        cards = json.loads((self.weights / "calibration.json").read_text(encoding="utf-8"))
+        setting = "zero-shot" if not references else "one-shot" if len(references) == 1 else "few-shot"
+        calibration = Calibration(**cards[setting])
+        if not references:
+            return ZeroShotDetector(self.encoder, calibration)
+        return BankDetector.from_references(self.encoder, references, calibration)  # type: ignore[arg-type]
+
+    def _fusion(self, setting: str) -> Fusion:
+        return Fusion() if self.vlm.folder is None else Fusion.load(self.vlm.folder / "fusion.json", setting)
+
+    def _report(
+        self, photo: LoadedImage, references: list[LoadedImage], category: str | None, detector: Detector, state: dict[str, Any], images: ImageStore
+    ) -> InspectionReport:  # fmt: skip
+        heat = next(item for item in state["evidence"] if item.tool == "heatmap")
+        report = InspectionReport(
+            id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+            created=datetime.now(UTC),
+            image=photo.info(),
+            references=[r.info() for r in references],
+            category=category or state.get("category"),
+            setting=detector.setting,  # type: ignore[arg-type]
+            verdict=state["verdict"],
+            anomaly_score=state["anomaly_score"],
+            scores=Scores(detector=heat.values["score"], vlm=state.get("vlm_score")),
+            confidence=state["confidence"],
+            findings=state["findings"],
+            answer=_answer(state),
+            reasoning=state.get("reasoning", []),
+            facts=[CitedFact(id=f.id, text=f.text, source=f.source, score=f.score) for f in state.get("facts") or []],
+            evidence=[_cited(item) for item in state["evidence"]],
+            model=self.vlm.info,
+            timings=state["timings"],
+            warnings=state["warnings"],
+        )
+        report.keep_pictures(
+            Pictures(photo.pixels, tuple(r.pixels for r in references), images.anomaly_map("test-heatmap"))
+        )
+        return report
+
+
+def _cited(item: Evidence) -> CitedEvidence:
+    values = item.values
+    if item.tool == "query_facts":  # The facts stand in the report once already.
+        values = {"facts": [fact["id"] for fact in values["facts"]]}
+    return CitedEvidence(id=item.id, tool=item.tool, arguments=item.arguments, summary=item.summary, values=values)
+
+
+def _answer(state: dict[str, Any]) -> Answer | None:
+    from agent.vlm.prompt import read_answer
+
+    if state.get("answer") is None:
+        return None
+    value, sentences = read_answer(state["answer"])
+    names = {f"F{i}": f.id for i, f in enumerate(state.get("facts") or [], 1)}
+    cited = [s.text + "".join(f" [{names.get(id, id)}]" for id in s.cites) for s in sentences]
+    opening = [] if value is None else [f"{value}."]
+    return Answer(value=value, text=" ".join([*opening, *cited]) or str(state["answer"]))
+
+
+def _several(reference: ImageSource | Sequence[ImageSource] | None) -> list[ImageSource]:
+    if reference is None:
+        return []
+    if isinstance(reference, (list, tuple)):
+        if len(reference) > MAX_REFERENCES:
+            raise InputError(
+                f"reference: {len(reference)} given, at most {MAX_REFERENCES}; fit a detector to more with `sage-iad fit`"
+            )
+        return list(reference)
+    return [reference]  # type: ignore[list-item]

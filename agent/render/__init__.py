@@ -1,0 +1,1 @@
+"""An inspection report for people: as a picture, a web page or terminal text."""

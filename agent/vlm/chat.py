@@ -1,0 +1,135 @@
+"""A transformers image-text model as a LangChain chat model, with the log-probabilities of its first token."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from PIL import Image
+from pydantic import ConfigDict, PrivateAttr
+
+from agent.vlm.nano import ALIASES
+
+TOP_LOGPROBS = 20
+ROLES = {"human": "user", "ai": "assistant", "system": "system"}
+
+
+class TransformersChat(BaseChatModel):
+    """Greedy chat over any image-text-to-text model of transformers, on the device the model is on."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    model: Any
+    """A model with `generate`, such as `InternVLForConditionalGeneration`."""
+    processor: Any
+    """Its processor, with a chat template."""
+    max_tokens: int = 320
+    """Most tokens of a reply."""
+    _citations: dict[str, int] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, context: Any) -> None:
+        """Find out which citations are single tokens of this tokenizer."""
+        tokenizer = self.processor.tokenizer
+        ids = {alias: tokenizer.encode(alias, add_special_tokens=False) for alias in ALIASES}
+        self._citations = {alias: token[0] for alias, token in ids.items() if len(token) == 1}
+
+    @property
+    def _llm_type(self) -> str:
+        return "transformers-image-text"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        """Reply to a conversation; `max_tokens=1` gives the first token's log-probabilities at the price of a prefill."""
+        chat, images = to_chat(messages)
+        prompt = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        inputs = self.processor(text=prompt, images=images or None, return_tensors="pt").to(
+            self.model.device, self.model.dtype
+        )
+        length = inputs["input_ids"].shape[1]
+        limit = int(kwargs.get("max_tokens", self.max_tokens))
+        absent = [[token] for alias, token in self._citations.items() if alias not in prompt]
+        with torch.inference_mode():
+            out = self.model.generate(
+                **inputs,
+                max_new_tokens=limit,
+                do_sample=False,
+                output_scores=True,
+                return_dict_in_generate=True,
+                bad_words_ids=absent or None,
+            )
+        tokens = out.sequences[0, length:] if out.sequences.shape[1] > length else out.sequences[0]
+        first = out.scores[0][0].float()
+        text = self.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        usage = {"input_tokens": length, "output_tokens": len(tokens), "total_tokens": length + len(tokens)}
+        message = AIMessage(content=text, response_metadata={"logprobs": self._logprobs(first)}, usage_metadata=usage)
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _logprobs(self, logits: torch.Tensor) -> dict[str, Any]:
+        """The likeliest first tokens in the shape OpenAI-compatible servers use, so that callers read both alike."""
+        values, ids = torch.log_softmax(logits, -1).topk(min(TOP_LOGPROBS, logits.shape[-1]))
+        top = [
+            {"token": self.processor.tokenizer.decode([int(id)]), "logprob": float(value)}
+            for value, id in zip(values, ids, strict=True)
+        ]
+        return {"content": [{**top[0], "top_logprobs": top}]}
+
+
+def to_chat(messages: Sequence[BaseMessage]) -> tuple[list[dict[str, Any]], list[Image.Image]]:
+    """LangChain messages as a transformers chat, with the images they carry in order."""
+    chat: list[dict[str, Any]] = []
+    images: list[Image.Image] = []
+    for message in messages:
+        parts: list[dict[str, str]] = []
+        for block in _blocks(message):
+            if block["type"] == "text":
+                parts.append({"type": "text", "text": block["text"]})
+            elif block["type"] == "image":
+                images.append(Image.open(io.BytesIO(base64.b64decode(block["base64"]))).convert("RGB"))
+                parts.append({"type": "image"})
+        chat.append({"role": ROLES.get(message.type, "user"), "content": parts})
+    return chat, images
+
+
+def _blocks(message: BaseMessage) -> Iterator[dict[str, Any]]:
+    if isinstance(message.content, str):
+        yield {"type": "text", "text": message.content}
+        return
+    for block in message.content:
+        yield {"type": "text", "text": block} if isinstance(block, str) else block
+
+
+def image_block(image: Image.Image) -> dict[str, str]:
+    """An RGB image as LangChain's standard content block, lossless."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=1)
+    return {"type": "image", "base64": base64.b64encode(buffer.getvalue()).decode(), "mime_type": "image/png"}
+
+
+def probability_true(message: BaseMessage) -> float | None:
+    """Probability that an answer opens with True rather than False, from the log-probabilities of its first token.
+
+    None where the model gave no log-probabilities, or neither word was among the likeliest tokens.
+    """
+    found = message.response_metadata.get("logprobs") or {}
+    first = (found.get("content") or [None])[0]
+    if first is None:
+        return None
+    mass = {"true": 0.0, "false": 0.0}
+    for entry in first.get("top_logprobs") or []:
+        word = str(entry["token"]).strip(" .,:*\"'\u2581\u0120").lower()
+        if word in mass:
+            mass[word] += float(torch.exp(torch.tensor(float(entry["logprob"]), dtype=torch.float64)))
+    total = sum(mass.values())
+    return mass["true"] / total if total > 0 else None

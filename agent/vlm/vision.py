@@ -1,0 +1,117 @@
+"""The eye: a small convolutional patch encoder, usable as vision tower, as detector backbone and as image embedder.
+
+Loaded through transformers' Auto classes after `import agent.vlm`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+
+class SageVisionConfig(PretrainedConfig):
+    """Sizes of the encoder; the defaults are those of the shipped one."""
+
+    model_type = "sage_vision"
+    base_config_key = "vision_config"
+
+    def __init__(
+        self,
+        image_size: int = 224,
+        widths: tuple[int, ...] = (32, 80, 144),
+        depths: tuple[int, ...] = (1, 2, 3),
+        hidden_size: int = 128,
+        **kwargs: object,
+    ) -> None:
+        self.image_size = image_size
+        self.widths = list(widths)
+        self.depths = list(depths)
+        self.hidden_size = hidden_size
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+
+
+@dataclass
+class SageVisionOutput(BaseModelOutputWithPooling):
+    """What the encoder sees; `last_hidden_state` is (B, N, d), N patches row by row at stride 8."""
+
+    defect_logits: Tensor | None = None
+    """(B, N): how defect-like a patch looks by itself, without any reference."""
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(x + self.norm2(self.conv2(y)))
+
+
+def _stage(inputs: int, width: int, depth: int) -> nn.Sequential:
+    down = [nn.Conv2d(inputs, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    return nn.Sequential(*down, *(_Block(width) for _ in range(depth)))
+
+
+class SageVisionModel(PreTrainedModel):
+    """Residual network whose features at strides 4, 8 and 16 are merged into one vector per 8×8 patch."""
+
+    config_class = SageVisionConfig
+    base_model_prefix = "vision"
+    main_input_name = "pixel_values"
+    input_modalities = "image"
+    stride = 8
+    margin = 16
+    """Pixels of reflected border added before the network and cut off after it: the zero padding of convolutions
+    would otherwise make every border look strange, and a maximum over the map would find it."""
+
+    def __init__(self, config: SageVisionConfig) -> None:
+        super().__init__(config)
+        a, b, c = config.widths
+        self.stem = nn.Sequential(nn.Conv2d(3, a, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(a), nn.ReLU())
+        self.stage4 = _stage(a, a, config.depths[0])
+        self.stage8 = _stage(a, b, config.depths[1])
+        self.stage16 = _stage(b, c, config.depths[2])
+        merged = a + b + c
+        self.neck = nn.Sequential(
+            nn.Conv2d(merged, 2 * config.hidden_size, 1),
+            nn.GELU(),
+            nn.Conv2d(2 * config.hidden_size, config.hidden_size, 1),
+        )
+        self.defect_head = nn.Sequential(nn.Conv2d(2 * merged, 64, 1), nn.GELU(), nn.Conv2d(64, 1, 1))
+        self.post_init()
+
+    def train(self, mode: bool = True) -> SageVisionModel:
+        """Set the mode; a frozen encoder stays in evaluation, or training a model around it would move its BatchNorm."""
+        super().train(mode and any(p.requires_grad for p in self.parameters()))
+        return self
+
+    def forward(self, pixel_values: Tensor, return_dict: bool | None = None, **kwargs: object) -> SageVisionOutput:
+        """Encode images.
+
+        Args:
+            pixel_values: (B, 3, H, W) float in -1..1; H and W multiples of 8.
+
+        Returns:
+            `last_hidden_state` (B, H/8 · W/8, d), `pooler_output` (B, d), `defect_logits` (B, H/8 · W/8).
+        """
+        x = F.pad(pixel_values, (self.margin,) * 4, mode="reflect")
+        s4 = self.stage4(self.stem(x))
+        s8 = self.stage8(s4)
+        s16 = self.stage16(s8)
+        merged = torch.cat([F.avg_pool2d(s4, 2), s8, F.interpolate(s16, size=s8.shape[-2:], mode="bilinear")], 1)
+        cut = self.margin // self.stride
+        merged = merged[..., cut:-cut, cut:-cut]
+        hidden = self.neck(merged).flatten(2).transpose(1, 2).contiguous()
+        # What is unlike the rest of its own image is the only cue there is without a reference.
+        context = merged - merged.mean((2, 3), keepdim=True)
+        logits = self.defect_head(torch.cat([merged, context], 1)).flatten(1)
+        return SageVisionOutput(last_hidden_state=hidden, pooler_output=hidden.mean(1), defect_logits=logits)

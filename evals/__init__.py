@@ -1,0 +1,9 @@
+"""Evaluation of the agent on folders of photos: metrics with intervals, results.json and report.html.
+
+`evals.run.run_folder` is the one call that does it all. Inspect AI, scikit-learn and matplotlib load where
+they are used, so that importing this package is cheap.
+"""
+
+from evals.errors import EvalError
+
+__all__ = ["EvalError"]

@@ -1,0 +1,140 @@
+"""The agent's tools on drawn cases: evidence to train the model on, and the calibration of scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from agent.gather import CLOSE_LOOKS, take_looks
+from agent.vlm import Eye
+from tools.detector import BankDetector, Calibration, Detector, PatchEncoder, ZeroShotDetector
+from tools.fit import fit_detector
+from tools.images import ImageStore
+from tools.toolbox import Bench, build_tools
+from training.draw.scene import Case, draw_case
+from training.text import Look, Looks
+
+if TYPE_CHECKING:
+    from agent.report import Setting
+
+SEED = 7_000_000
+"""Of the cases scores are calibrated on; training uses others."""
+REFERENCES: dict[Setting, int] = {"zero-shot": 0, "one-shot": 1, "few-shot": 4, "fitted": 8}
+"""Normal photos drawn for a case of each setting."""
+FALSE_ALARM_RATE = 0.1
+
+
+def detector_for(encoder: PatchEncoder, case: Case, setting: Setting, calibrations: dict[str, Calibration]) -> Detector:
+    """The detector the agent would use on a drawn case."""
+    references = [Image.fromarray(r) for r in case.references]
+    if setting == "zero-shot":
+        return ZeroShotDetector(encoder, calibrations[setting])
+    if setting == "fitted":
+        return fit_detector(encoder, references, FALSE_ALARM_RATE, bank=len(references) * 28 * 28)
+    return BankDetector.from_references(encoder, references, calibrations[setting])
+
+
+def read_calibrations(eye: Path) -> dict[str, Calibration]:
+    """The calibration of every unfitted setting."""
+    cards = json.loads((eye / "calibration.json").read_text(encoding="utf-8"))
+    return {setting: Calibration(**card) for setting, card in cards.items()}
+
+
+class DrawnLooks:
+    """Runs the agent's own tools on drawn cases; a worker process loads the eye at its first case."""
+
+    def __init__(self, eye: Path) -> None:
+        self.eye = eye
+        self._loaded: tuple[Eye, dict[str, Calibration]] | None = None
+
+    def __call__(self, case: Case, setting: Setting) -> Looks:
+        """Looks of the setting: of the case's references the model sees one in `one-shot`, four in `few-shot`, else none."""
+        if self._loaded is None:
+            self._loaded = Eye.load(self.eye), read_calibrations(self.eye)
+        encoder, calibrations = self._loaded
+        images = ImageStore()
+        images.add("test", Image.fromarray(case.test))
+        shown = case.references if setting in ("one-shot", "few-shot") else ()
+        references = tuple(images.add(f"reference-{i}", Image.fromarray(r)) for i, r in enumerate(shown, 1))
+        detector = detector_for(encoder, case, setting, calibrations)
+        tools = {t.name: t for t in build_tools(Bench(images, encoder, detector, _NoFacts(), references))}
+        taken = list(take_looks(tools, "test", CLOSE_LOOKS))
+        crops = [id for item in taken if item.tool == "zoom" for id in item.image_ids]
+        close_up = np.asarray(images.photo(crops[0])) if crops else None
+        return Looks(tuple(Look(item.tool, item.summary, item.values) for item in taken), close_up)
+
+
+class _NoFacts:
+    def search(self, query: str, **filters: object) -> list:  # type: ignore[type-arg]
+        """No looks at facts are taken here."""
+        return []
+
+
+def calibrate_eye(eye: Path, cases: int) -> dict[str, Calibration]:
+    """Fit threshold and scale of the unfitted settings by logistic regression on drawn cases; writes calibration.json."""
+    from sklearn.linear_model import LogisticRegression
+
+    encoder = Eye.load(eye)
+    nothing = Calibration(0.0, 1.0, "")
+    made: dict[str, Calibration] = {}
+    for setting in ("zero-shot", "one-shot", "few-shot"):
+        raw, label = [], []
+        for i in tqdm(range(cases), desc=f"calibrating {setting}"):
+            case = draw_case((SEED, i), anomalous=0.5, references=REFERENCES[setting])
+            raw.append(detector_for(encoder, case, setting, {setting: nothing}).detect(Image.fromarray(case.test)).raw)
+            label.append(case.anomalous)
+        model = LogisticRegression(C=1e6).fit(np.asarray(raw)[:, None], label)
+        weight, bias = float(model.coef_[0, 0]), float(model.intercept_[0])
+        made[setting] = Calibration(
+            -bias / weight, 1 / weight, f"logistic regression on {cases} drawn cases, half of them anomalous"
+        )
+    (eye / "calibration.json").write_text(
+        json.dumps({k: vars(v) for k, v in made.items()}, indent=2) + "\n", encoding="utf-8"
+    )
+    return made
+
+
+def calibrate_fusion(eye: Path, model: Path, cases: int) -> dict[str, dict[str, float]]:
+    """Fit the blend of detector and model by logistic regression on drawn cases; writes fusion.json."""
+    import tempfile
+
+    from agent.fusion import logit
+    from agent.inspector import Inspector
+
+    calibrations = read_calibrations(eye)
+    made: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as home:
+        inspector = Inspector.load(str(model), Path(home), eye)
+        for setting in REFERENCES:
+            scores, label = [], []
+            for i in tqdm(range(cases), desc=f"fusing {setting}"):
+                case = draw_case((SEED + 1, i), anomalous=0.5, references=REFERENCES[setting])
+                shown = [Image.fromarray(r) for r in case.references] if setting in ("one-shot", "few-shot") else None
+                detector = detector_for(inspector.encoder, case, setting, calibrations)
+                report = inspector.inspect(
+                    Image.fromarray(case.test), reference=shown, depth="screen", detector=detector
+                )
+                if report.scores.detector is None or report.scores.vlm is None:
+                    continue
+                scores.append((logit(report.scores.detector), logit(report.scores.vlm)))
+                label.append(case.anomalous)
+            made[setting] = _blend(np.asarray(scores), np.asarray(label))
+    (model / "fusion.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    return made
+
+
+def _blend(scores: np.ndarray, label: np.ndarray) -> dict[str, float]:
+    """Weights of the two scores' log-odds, (n, 2); a model that misleads gets no say rather than a negative one."""
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=1.0).fit(scores, label)
+    detector, vlm = (float(w) for w in fitted.coef_[0])
+    if vlm < 0:
+        fitted = LogisticRegression(C=1.0).fit(scores[:, :1], label)
+        detector, vlm = float(fitted.coef_[0, 0]), 0.0
+    return {"detector": detector, "vlm": vlm, "bias": float(fitted.intercept_[0])}

@@ -1,0 +1,81 @@
+"""An OpenAI-compatible server, scripted on loopback."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from conftest import plate
+
+from agent.images import InputError
+from agent.model import load_vlm
+from agent.vlm.chat import probability_true
+from agent.vlm.prompt import Views
+
+
+class Scripted(BaseHTTPRequestHandler):
+    """Answers every completion alike and keeps what it was asked."""
+
+    asked: list[dict[str, Any]]
+
+    def _send(self, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self) -> None:
+        self._send({"object": "list", "data": [{"id": "vision-1", "object": "model", "created": 0, "owned_by": "x"}]})
+
+    def do_POST(self) -> None:
+        self.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        top = [{"token": t, "logprob": math.log(p), "bytes": None} for t, p in (("True", 0.8), ("False", 0.2))]
+        self._send({
+            "id": "1", "object": "chat.completion", "created": 0, "model": "vision-1",
+            "choices": [{
+                "index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "True. Hot [E1]."},
+                "logprobs": {"content": [{**top[0], "top_logprobs": top}]},
+            }],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+        })  # fmt: skip
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    Scripted.asked = []
+    http = HTTPServer(("127.0.0.1", 0), Scripted)
+    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{http.server_port}/v1", Scripted.asked
+    http.shutdown()
+    http.server_close()
+    thread.join()
+
+
+def test_a_server_is_asked_with_pictures_and_read_by_log_probabilities(
+    server: tuple[str, list[dict[str, Any]]],
+) -> None:
+    address, asked = server
+    vlm = load_vlm(address)
+    assert vlm.info.name == "vision-1"
+    reply = vlm.chat.invoke(vlm.messages([plate(True), plate(False)], Views(1), "Is it good?"))
+    assert reply.content == "True. Hot [E1]."
+    assert probability_true(reply) == pytest.approx(0.8)
+    parts = asked[0]["messages"][1]["content"]
+    assert [p["type"] for p in parts].count("image_url") == 2
+    assert asked[0]["logprobs"] is True
+
+
+def test_a_dead_server_is_one_line() -> None:
+    with pytest.raises(InputError, match="no answer from the server"):
+        load_vlm("http://127.0.0.1:9/v1")

@@ -1,0 +1,272 @@
+"""Training text against the case it speaks of: what the model learns to say must pass the agent's own checks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.verify import problems_of
+from agent.vlm.nano import ALIASES, shipped
+from agent.vlm.prompt import VERDICT_QUESTION, Sentence, read_answer, read_plan
+from knowledge.categories import CategoryNames
+from knowledge.facts import Fact, shipped_pack
+from tools.evidence import Evidence
+from tools.regions import PLACES, place_of_box
+from training import text as training_text
+from training.draw.scene import BY_NAME, FAMILIES, Case, draw_case
+from training.text import KINDS, Example, Looks, Writer, words
+
+CASES = 60
+SETTINGS = (("zero-shot", 0), ("one-shot", 1), ("fitted", 4))
+_FACT = re.compile(r"^\[(F\d+)\] (?:(\w+) )?(object|defect|cause|impact|remedy): (.+)$", re.MULTILINE)
+_EVIDENCE = re.compile(r"^\[(E\d+)\] (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A drawn case with everything that is said about it."""
+
+    case: Case
+    found: Looks
+    examples: list[Example]
+
+
+def told(index: int, look: Any, seed: int = 31) -> Told:
+    setting, references = SETTINGS[index % 3]
+    case = draw_case((seed, index), anomalous=0.6, references=references)
+    found = look(case, setting)
+    if setting != "one-shot":
+        case = replace(case, references=())
+    return Told(case, found, Writer(shipped_pack()).examples(case, found, np.random.default_rng([seed, index])))
+
+
+@pytest.fixture(scope="module")
+def cases(cheap_looks: Any) -> list[Told]:
+    return [told(i, cheap_looks) for i in range(CASES)]
+
+
+def facts_of(example: Example, category: str) -> dict[str, Fact]:
+    """The facts of a prompt, as the agent's checks want them."""
+    return {
+        alias: Fact.create(text, category=category, kind=kind, source="the pack", defect_type=about or None)  # type: ignore[arg-type]
+        for alias, about, kind, text in _FACT.findall(example.text)
+    }
+
+
+def evidence_of(example: Example, found: Looks) -> dict[str, Evidence]:
+    """The evidence that a prompt shows, with the numbers behind it."""
+    known = {
+        f"E{i}": Evidence(id=f"E{i}", tool=look.tool, summary=look.summary, values=look.values)
+        for i, look in enumerate(found.looks, 1)
+    }
+    shown = dict(_EVIDENCE.findall(example.text))
+    assert all(known[id].summary == summary for id, summary in shown.items())
+    return {id: known[id] for id in shown}
+
+
+def answers(cases: list[Told]) -> list[tuple[Told, Example, list[Sentence]]]:
+    """Every reply that gives reasons."""
+    return [(t, e, read_answer(e.reply)[1]) for t in cases for e in t.examples if e.task in ("verdict", "question")]
+
+
+def test_the_cases_are_of_every_kind(cases: list[Told]) -> None:
+    """Else what follows would prove little."""
+    heat = [t.found.looks[0].values for t in cases]
+    assert {bool(v["regions"]) for v in heat} == {True, False}
+    assert {t.case.anomalous for t in cases} == {True, False}
+    assert {e.task for t in cases for e in t.examples} == {"plan", "suspect", "alone", "screen", "verdict", "question"}
+    assert {look.tool for t in cases for look in t.found.looks} == {"heatmap", "zoom", "measure", "compare"}
+    assert len({t.case.family for t in cases}) > 20
+
+
+# --- what the agent itself would say of the replies ---
+
+
+def test_the_agents_checks_find_no_fault_in_any_reply(cases: list[Told]) -> None:
+    checked = 0
+    for t, example, sentences in answers(cases):
+        facts, evidence = facts_of(example, t.case.category), evidence_of(example, t.found)
+        for sentence in sentences:
+            checked += 1
+            assert problems_of(sentence, facts, evidence) == [], (sentence, example.text)
+    assert checked > 150
+
+
+def test_every_citation_is_in_the_prompt_and_is_one_of_the_tokens(cases: list[Told]) -> None:
+    for t in cases:
+        for example in t.examples:
+            cited = re.findall(r"\[[^\]]*\]", example.reply)
+            assert all(c in example.text for c in cited), (cited, example.text)
+            assert set(cited) <= set(ALIASES)
+            shown = re.findall(r"^(\[[FE]\d+\])", example.text, re.MULTILINE)
+            assert len(set(shown)) == len(shown)
+            assert set(shown) <= set(ALIASES)
+
+
+def test_every_sentence_cites_something(cases: list[Told]) -> None:
+    for _, example, sentences in answers(cases):
+        assert sentences, example.reply
+        assert all(s.cites for s in sentences), example.reply
+
+
+def test_every_number_is_in_what_its_sentence_cites(cases: list[Told]) -> None:
+    for t, example, sentences in answers(cases):
+        facts, evidence = facts_of(example, t.case.category), evidence_of(example, t.found)
+        for s in sentences:
+            read = " ".join([facts[id].text if id in facts else evidence[id].summary for id in s.cites])
+            for number in re.findall(r"\d+(?:\.\d+)?", s.text):
+                assert number in re.findall(r"\d+(?:\.\d+)?", read), (s, read)
+
+
+def test_what_is_said_of_a_look_is_in_its_summary(cases: list[Told]) -> None:
+    """Places, levels, shapes and tones are copied, so that the model learns to copy them."""
+    for t, example, sentences in answers(cases):
+        evidence = evidence_of(example, t.found)
+        copied = [
+            str(value)
+            for item in evidence.values()
+            for key, value in item.values.items()
+            if key in ("level", "shape", "tone")
+        ]
+        for s in sentences:
+            summaries = " ".join(evidence[id].summary for id in s.cites if id in evidence)
+            for word in copied:
+                if re.search(rf"\b{re.escape(word)}\b", s.text) and any(id in evidence for id in s.cites):
+                    assert word in summaries, (s, summaries)
+
+
+# --- the truth ---
+
+
+def test_verdicts_open_as_the_case_is(cases: list[Told]) -> None:
+    for t in cases:
+        for example in t.examples:
+            if example.task in ("verdict", "screen", "alone"):
+                assert VERDICT_QUESTION in example.text
+                assert example.reply.split()[0] == ("True." if t.case.anomalous else "False.")
+                assert read_answer(example.reply)[0] is t.case.anomalous
+            if example.task in ("screen", "alone"):
+                assert example.reply in ("True.", "False.")
+
+
+def test_no_sentence_claims_a_defect_that_was_not_drawn(cases: list[Told]) -> None:
+    for t, example, sentences in answers(cases):
+        true = {d.defect_type for d in t.case.defects}
+        named = {f.defect_type for f in facts_of(example, t.case.category).values() if f.defect_type}
+        for s in sentences:
+            said = {n for n in named if re.search(rf"\b{re.escape(words(n))}\b", s.text)}
+            # A longer name may hold a shorter one.
+            assert all(any(words(n) in words(d) for d in true) for n in said), (s, true)
+
+
+def test_questions_are_answered_truly(cases: list[Told], cheap_looks: Any) -> None:
+    asked = 0
+    for t in [*cases, *(told(i, cheap_looks, seed=32) for i in range(CASES))]:
+        for example in t.examples:
+            if example.task != "question":
+                continue
+            asked += 1
+            question = example.text.rsplit("Question: ", 1)[1]
+            value = read_answer(example.reply)[0]
+            true = [d.defect_type for d in t.case.defects]
+            place = [place_of_box(d.box, *t.case.test.shape[1::-1]) for d in t.case.defects]
+            if re.search(r"free of defects|be accepted", question):
+                assert value is (not t.case.anomalous), question
+            elif kind := re.search(r"of the type (.+)\?|show the defect (.+)\?", question):
+                assert value is ((kind[1] or kind[2]) in map(words, true)), question
+            else:
+                where = re.search(r"in the (.+) of the image|Does the (.+) show", question)
+                assert where, question
+                assert value is ((where[1] or where[2]) in place), question
+    assert asked > 20
+
+
+def test_places_mean_the_same_in_training_and_in_the_tools() -> None:
+    assert tuple(training_text._PLACES) == PLACES
+    for i in range(30):
+        case = draw_case((33, i), size=96, anomalous=1.0, references=0)
+        assert training_text._place(case) == place_of_box(case.defects[0].box, 96, 96)
+
+
+# --- plans ---
+
+
+def test_plans_are_what_the_agent_reads(cases: list[Told]) -> None:
+    for t in cases:
+        for example in t.examples:
+            plan = read_plan(example.reply)
+            if example.task == "plan":
+                assert plan.category == t.case.category
+                assert plan.looks == ["heatmap", "zoom", "measure", *(["compare"] if t.case.references else [])]
+                assert "Evidence:" not in example.text
+            if example.task == "suspect":
+                assert 1 <= len(plan.facts) <= 2
+                assert set(plan.facts) <= set(BY_NAME[t.case.family].defect_types)
+                if t.case.anomalous:
+                    assert plan.facts[0] == t.case.defects[0].defect_type
+                assert "Evidence:" in example.text
+
+
+def test_every_defect_has_a_place_in_the_facts_of_its_prompt() -> None:
+    writer = Writer(shipped_pack())
+    for family in FAMILIES:
+        types = family.defect_types
+        for pair in pairwise(types):
+            facts = writer._facts(family.category, pair)
+            assert [f.alias for f in facts] == [f"F{i}" for i in range(1, len(facts) + 1)]
+            assert {(f.defect_type, f.kind) for f in facts if f.defect_type} == {(t, k) for t in pair for k in KINDS}
+            assert sum(f.kind == "object" for f in facts) == 1
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
+def test_training_falls_back_as_the_fact_store_does(family: Any) -> None:
+    """Else the model would be trained on facts that an inspection does not find."""
+    pack = shipped_pack()
+    writer, chain = Writer(pack), CategoryNames(pack.families).chain(family.category)
+    for defect_type in family.defect_types:
+        for kind in KINDS:
+            nearest = [c for c in chain if (c, defect_type, kind) in writer.index]
+            found = writer._find(family.category, defect_type, kind)
+            assert [found[0].category] == nearest[:1], (defect_type, kind, chain)
+
+
+# --- images ---
+
+
+def test_an_example_has_as_many_images_as_it_says(cases: list[Told]) -> None:
+    from training.sft import row
+
+    for t in cases[:12]:
+        for example in t.examples:
+            made = row(example, t.case, t.found)
+            content = made["prompt"][0]["content"]
+            assert len(made["images"]) == sum(part["type"] == "image" for part in content) >= 1
+            assert [p["text"] for p in content if p["type"] == "text"] == [*example.views.labels(), example.text]
+            np.testing.assert_array_equal(np.asarray(made["images"][0]), t.case.test)
+            assert example.views.references == len(t.case.references)
+            if example.views.close_up:
+                np.testing.assert_array_equal(np.asarray(made["images"][-1]), t.found.close_up)
+
+
+def test_the_same_case_is_told_in_the_same_words(cheap_looks: Any) -> None:
+    assert told(4, cheap_looks).examples == told(4, cheap_looks).examples
+
+
+# --- with the eye that is shipped ---
+
+
+@pytest.mark.skipif(not (shipped("sage-eye") / "calibration.json").is_file(), reason="no shipped eye")
+def test_the_shipped_eye_tells_no_tales_either() -> None:
+    from evals.drawn import DrawnLooks
+
+    look = DrawnLooks(shipped("sage-eye"))
+    made = [told(i, look, seed=34) for i in range(9)]
+    for t, example, sentences in answers(made):
+        facts, evidence = facts_of(example, t.case.category), evidence_of(example, t.found)
+        for sentence in sentences:
+            assert problems_of(sentence, facts, evidence) == [], (sentence, example.text)

@@ -1,0 +1,1 @@
+"""The drawn world: photo-like pictures of products with defects, masks and a description, made from a seed."""
