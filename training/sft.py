@@ -6,14 +6,14 @@ For sage-nano this starts from random weights around the trained eye, which stay
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import IterableDataset
+from datasets import Dataset, IterableDataset, load_from_disk
 from PIL import Image
 from torch.utils.data import get_worker_info
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -22,20 +22,16 @@ from trl import SFTConfig, SFTTrainer
 from agent.vlm import Eye
 from agent.vlm.nano import build_model, build_processor, train_tokenizer
 from knowledge.facts import shipped_pack
-from training.draw.scene import FAMILIES, Case, Family, draw_case
+from training.cases import PHOTOS, TakeLooks, kept_cases, read_case
+from training.draw.noise import Rng
+from training.draw.scene import FAMILIES, Case
 from training.recipe import RecipeError, parse
-from training.text import Example, Looks, Writer
+from training.text import SHARE, TASKS, Example, Looks, Writer
 
 SHARDS = 2
-"""Independent streams of drawn cases: at most so many loader workers have something to do."""
-
+"""Independent streams of rows: at most so many loader workers have something to do."""
 POOL = 8
-"""Batches drawn ahead, among which rows are sorted by length."""
-
-Look = Callable[[Case, Any], Looks]
-"""Runs the agent's tools on a drawn case in a setting. Passed in, since training knows nothing of the tools."""
-SETTINGS = {"zero-shot": (0.25, 0), "one-shot": (0.55, 1), "fitted": (0.2, 6)}
-"""Share of the cases, and normal photos drawn, in each setting; the model sees a reference in `one-shot` alone."""
+"""Batches gathered ahead, among which rows are sorted by length."""
 
 
 @dataclass
@@ -49,6 +45,9 @@ class SftArguments:
     seed_of_drawing: int = field(
         default=5_000_000, metadata={"help": "Seed of the drawn cases, apart from the encoder's."}
     )
+    cases: int = field(default=6000, metadata={"help": "Cases to draw; kept in CASES_DIR and used again."})
+    cases_dir: str = field(default="runs/cases", metadata={"help": "Folder of the drawn cases."})
+    drawing_processes: int = field(default=2, metadata={"help": "Processes that draw."})
     tokenizer_cases: int = field(default=300, metadata={"help": "Cases whose text the tokenizer is trained on."})
     vocabulary: int = field(default=3072, metadata={"help": "Size of the tokenizer."})
     width: int = field(default=256, metadata={"help": "Hidden size of the language model."})
@@ -56,72 +55,88 @@ class SftArguments:
     heads: int = field(default=4, metadata={"help": "Attention heads."})
     ratio: float = field(default=0.25, metadata={"help": "Pixel-shuffle ratio: 28 x 28 patches become 7 x 7 tokens."})
     held_out: list[str] = field(default_factory=list, metadata={"help": "Families that training never sees."})
+    images: bool = field(
+        default=True, metadata={"help": "False: text alone, to learn to read evidence and facts before looking."}
+    )
+    tasks: list[str] = field(default_factory=lambda: list(TASKS), metadata={"help": "Which kinds of rows to learn."})
+    tellings: int = field(default=1, metadata={"help": "How often the text of each drawn case is written anew."})
+
+
+@dataclass(frozen=True)
+class Telling:
+    """How a drawn case becomes rows."""
+
+    images: bool
+    tasks: tuple[str, ...]
+    times: int
 
 
 def rows(
-    look: Look, seed: int, families: tuple[str, ...], batch: int, start: int, shards: list[int]
+    folder: str, seed: int, telling: Telling, batch: int, skip: int, shards: list[int]
 ) -> Iterator[dict[str, Any]]:
-    """Endless prompt-completion rows; each shard draws its own share of the indices.
+    """Endless prompt-completion rows over the kept cases, in a new order and in new words every time round.
 
     Rows come in runs of `batch` of like length, so that little of a batch is padding.
     """
     if get_worker_info() is not None:
         # The loader's processes share the cores with the training; the trainer itself, which peeks at a row, does not.
         torch.set_num_threads(1)
-    writer = Writer(shipped_pack())
-    chosen = [family for family in FAMILIES if family.name in families]
-    index = start * SHARDS + shards[0]
+    cases = load_from_disk(folder)
+    if not telling.images:
+        cases = cases.remove_columns(list(PHOTOS))
+    writer, taken = Writer(shipped_pack()), skip + shards[0]
+    pool: list[dict[str, Any]] = []
     while True:
-        pool: list[dict[str, Any]] = []
-        while len(pool) < POOL * batch:
-            pool += case_rows(seed, index, chosen, look, writer)
-            index += SHARDS
-        pool = sorted(pool[: POOL * batch], key=lambda row: len(row["prompt"][0]["content"][-1]["text"]))
-        for i in np.random.default_rng([seed, index, 2]).permutation(POOL):
-            yield from pool[i * batch : (i + 1) * batch]
+        around, position = divmod(taken, len(cases))
+        order = np.random.default_rng([seed, around, 1]).permutation(len(cases))
+        case, found = read_case(cases[int(order[position])])
+        rng = np.random.default_rng([seed, taken, 2])
+        pool += case_rows(case, found, writer, rng, telling)
+        taken += SHARDS
+        if len(pool) >= POOL * batch:
+            pool = sorted(pool[: POOL * batch], key=lambda row: len(row["prompt"][0]["content"][-1]["text"]))
+            for i in rng.permutation(POOL):
+                yield from pool[i * batch : (i + 1) * batch]
+            pool = []
 
 
-def case_rows(seed: int, index: int, families: list[Family], look: Look, writer: Writer) -> Iterator[dict[str, Any]]:
-    """The rows of one drawn case."""
-    rng = np.random.default_rng([seed, index, 1])
-    setting = str(rng.choice(list(SETTINGS), p=[share for share, _ in SETTINGS.values()]))
-    case = draw_case((seed, index), anomalous=0.6, references=SETTINGS[setting][1], families=families)
-    found = look(case, setting)
-    if setting != "one-shot":
-        case = replace(case, references=())
-    for example in writer.examples(case, found, rng):
-        yield row(example, case, found)
+def case_rows(case: Case, found: Looks, writer: Writer, rng: Rng, telling: Telling) -> Iterator[dict[str, Any]]:
+    """The rows of one case, in the words of this `rng`."""
+    for _ in range(telling.times):
+        for example in writer.examples(case, found, rng):
+            if example.task in telling.tasks:
+                yield row(example, case, found, telling.images)
 
 
-def row(example: Example, case: Case, found: Looks) -> dict[str, Any]:
+def row(example: Example, case: Case, found: Looks, images: bool = True) -> dict[str, Any]:
     """An example in TRL's conversational prompt-completion form, images beside it."""
-    images = [Image.fromarray(case.test), *map(Image.fromarray, case.references[: example.views.references])]
-    if example.views.close_up and found.close_up is not None:
-        images.append(Image.fromarray(found.close_up))
-    content: list[dict[str, str]] = []
-    for label in example.views.labels():
-        content += [{"type": "text", "text": label}, {"type": "image"}]
-    content.append({"type": "text", "text": example.text})
-    return {
-        "images": images,
-        "prompt": [{"role": "user", "content": content}],
+    text = {"type": "text", "text": example.text}
+    made: dict[str, Any] = {
+        "prompt": [{"role": "user", "content": [text]}],
         "completion": [{"role": "assistant", "content": [{"type": "text", "text": example.reply}]}],
         "task": example.task,
         "anomalous": case.anomalous,
     }
+    if not images:
+        return made
+    views = [Image.fromarray(case.test), *map(Image.fromarray, case.references[: example.views.references])]
+    if example.views.close_up and found.close_up is not None:
+        views.append(Image.fromarray(found.close_up))
+    labels = [part for label in example.views.labels() for part in ({"type": "text", "text": label}, {"type": "image"})]
+    return made | {"images": views, "prompt": [{"role": "user", "content": [*labels, text]}]}
 
 
-def _texts(look: Look, arguments: SftArguments) -> Iterator[str]:
-    writer = Writer(shipped_pack())
-    for index in range(arguments.tokenizer_cases):
-        for made in case_rows(arguments.seed_of_drawing + 1, index, list(FAMILIES), look, writer):
-            yield made["prompt"][0]["content"][-1]["text"]
-            yield made["completion"][0]["content"][0]["text"]
+def _texts(cases: Dataset, arguments: SftArguments) -> Iterator[str]:
+    writer, rng = Writer(shipped_pack()), np.random.default_rng(arguments.seed_of_drawing)
+    for kept in cases.remove_columns(list(PHOTOS)).take(min(arguments.tokenizer_cases, len(cases))):
+        for example in writer.examples(*read_case(kept), rng):
+            yield example.text
+            yield example.reply
     for fact in shipped_pack().facts:
         yield f"{fact.defect_type} {fact.kind}: {fact.text}"
 
 
-def train_sft(config: Path, overrides: list[str], look: Look) -> Path:
+def train_sft(config: Path, overrides: list[str], look: TakeLooks) -> Path:
     """Train from a recipe; returns the folder of the saved model. Resumes when its output folder holds a checkpoint."""
     arguments, run = parse((SftArguments, SFTConfig), config, overrides)
     unknown = set(arguments.held_out) - {f.name for f in FAMILIES}
@@ -129,11 +144,15 @@ def train_sft(config: Path, overrides: list[str], look: Look) -> Path:
         raise RecipeError(
             f"held_out {sorted(unknown)!r}: no such families; there are {sorted(f.name for f in FAMILIES)}"
         )
+    if unknown := set(arguments.tasks) - set(TASKS):
+        raise RecipeError(f"tasks {sorted(unknown)!r}: no such tasks; there are {list(TASKS)}")
     families = tuple(f.name for f in FAMILIES if f.name not in arguments.held_out)
+    folder = Path(arguments.cases_dir)
+    cases = kept_cases(folder, arguments.cases, arguments.seed_of_drawing, families, look, arguments.drawing_processes)
     base = Path(run.output_dir) / "base"
     if arguments.model is None and not (base / "config.json").is_file():
         eye = Eye.load(Path(arguments.eye)).model
-        tokenizer = train_tokenizer(_texts(look, arguments), arguments.vocabulary)
+        tokenizer = train_tokenizer(_texts(cases, arguments), arguments.vocabulary)
         fresh = build_model(
             eye,
             tokenizer,
@@ -155,15 +174,15 @@ def train_sft(config: Path, overrides: list[str], look: Look) -> Path:
     run.ignore_data_skip = True  # The stream starts where the last checkpoint stopped, instead of drawing it all again.
     run.remove_unused_columns = False
     run.max_length = None  # Cutting a prompt would cut image tokens.
-    seen = steps * run.per_device_train_batch_size * run.gradient_accumulation_steps // 4 // SHARDS
+    told = arguments.tellings * sum(SHARE[task] for task in arguments.tasks)
     stream = IterableDataset.from_generator(
         rows,
         gen_kwargs={
-            "look": look,
-            "seed": arguments.seed_of_drawing,
-            "families": families,
+            "folder": str(folder),
+            "seed": run.seed,
+            "telling": Telling(arguments.images, tuple(arguments.tasks), arguments.tellings),
             "batch": run.per_device_train_batch_size,
-            "start": seen,
+            "skip": int(steps * run.per_device_train_batch_size * run.gradient_accumulation_steps / told),
             "shards": list(range(SHARDS)),
         },
     )

@@ -13,6 +13,9 @@ from knowledge.facts import Fact, Pack
 from training.draw.noise import Rng
 from training.draw.scene import BY_NAME, Case
 
+SHARE = {"screen": 1.0, "plan": 0.4, "alone": 0.3, "suspect": 0.5, "verdict": 0.6, "question": 0.2}
+"""How often each task is written for a case, on average."""
+TASKS = tuple(SHARE)
 KINDS = ("defect", "cause", "impact", "remedy")
 
 
@@ -70,16 +73,16 @@ class Writer:
                 "screen",
             )
         ]
-        if rng.random() < 0.4:
+        if rng.random() < SHARE["plan"]:
             out.append(Example(plan_text([]), plan_reply(Plan(case.category, looks)), near, "plan"))
-        if rng.random() < 0.3:
+        if rng.random() < SHARE["alone"]:
             # The baseline of the model alone.
             opening = "True." if case.anomalous else "False."
             out.append(Example(question_text(VERDICT_QUESTION, [], []), opening, near, "alone"))
         suspects = self._suspects(case, rng)
-        if rng.random() < 0.5:
+        if rng.random() < SHARE["suspect"]:
             out.append(Example(plan_text(evidence), plan_reply(Plan(None, [], suspects)), close, "suspect"))
-        if rng.random() < 0.4:
+        if rng.random() >= SHARE["verdict"]:
             return out
         if rng.random() < 0.3:
             # The plan is not always right: the model must also learn to say that no fact fits.
@@ -89,7 +92,7 @@ class Writer:
         facts = self._facts(case.category, suspects)
         story = _Story(case, found.looks, facts, rng)
         out.append(Example(question_text(VERDICT_QUESTION, facts, evidence), story.verdict(), close, "verdict"))
-        if rng.random() < 0.3:
+        if rng.random() < SHARE["question"] / SHARE["verdict"]:
             question, reply = story.other_question(self._types(case))
             out.append(Example(question_text(question, facts, evidence), reply, close, "question"))
         return out

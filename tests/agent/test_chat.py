@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import plate
 from langchain_core.messages import AIMessage
+from parts import plate
 
 from agent.images import InputError
 from agent.model import load_vlm

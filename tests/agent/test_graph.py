@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import ColourEye, FewFacts, ScriptedChat, plate, scripted
+from parts import ColourEye, FewFacts, ScriptedChat, plate, scripted
 
 from agent.fusion import Fusion
 from agent.graph import build_graph

@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from conftest import plate
+from parts import plate
 
 import agent
 from agent.images import InputError

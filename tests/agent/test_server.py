@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from conftest import plate
+from parts import plate
 
 from agent.images import InputError
 from agent.model import load_vlm

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import FACTS
+from parts import FACTS
 
 from agent.verify import problems_of
 from agent.vlm.prompt import Sentence

@@ -29,6 +29,9 @@ use_cpu: true
 bf16: false
 gradient_checkpointing: false
 seed: 0
+cases: 8
+cases_dir: CASES
+drawing_processes: 1
 vocabulary: 600
 tokenizer_cases: 3
 width: 32
@@ -62,7 +65,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, eye: Path, cheap_looks: Any) -
 
     out = tmp_path_factory.mktemp("sft")
     recipe = out / "recipe.yaml"
-    recipe.write_text(RECIPE.replace("OUT", str(out / "run")).replace("EYE", str(eye)), encoding="utf-8")
+    filled = RECIPE.replace("OUT", str(out / "run")).replace("EYE", str(eye)).replace("CASES", str(out / "cases"))
+    recipe.write_text(filled, encoding="utf-8")
     folder = train_sft(recipe, [], cheap_looks)
     return SimpleNamespace(out=out / "run", folder=folder, recipe=recipe)
 
@@ -166,12 +170,14 @@ def test_citations_and_control_marks_are_single_tokens(run: SimpleNamespace) -> 
     assert tokenizer.padding_side == "left"
 
 
-def test_a_verdict_opens_with_a_whole_word(cheap_looks: Any) -> None:
+def test_a_verdict_opens_with_a_whole_word(kept: Path) -> None:
     """The verdict's probability is read from the first token: `T` would be no word to look for."""
+    from datasets import load_from_disk
+
     from agent.vlm.nano import train_tokenizer
     from training.sft import SftArguments, _texts
 
-    tokenizer = train_tokenizer(_texts(cheap_looks, SftArguments(eye="not read", tokenizer_cases=25)), 3072)
+    tokenizer = train_tokenizer(_texts(load_from_disk(kept), SftArguments(eye="not read")), 3072)
     assert tokenizer.tokenize("True. It is.")[:2] == ["True", "."]
     assert tokenizer.tokenize("False. It is.")[:2] == ["False", "."]
     # Room for what the recipes' 300 cases say, in few tokens a word.
@@ -186,13 +192,13 @@ def test_any_text_survives_the_tokenizer(run: SimpleNamespace, text: str) -> Non
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-def test_the_loss_is_on_the_reply_alone(run: SimpleNamespace, cheap_looks: Any) -> None:
+def test_the_loss_is_on_the_reply_alone(run: SimpleNamespace, kept: Path) -> None:
     """Prompt and image tokens carry no loss, the end of the turn does."""
     from transformers import AutoProcessor
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
     processor = AutoProcessor.from_pretrained(run.folder)
-    made = list(islice(rows_of(cheap_looks), 3))
+    made = list(islice(rows_of(kept), 3))
     batch = DataCollatorForVisionLanguageModeling(processor, completion_only_loss=True)(made)
     tokenizer = processor.tokenizer
     for labels, row in zip(batch["labels"], made, strict=True):
@@ -223,17 +229,28 @@ def test_an_unknown_family_to_hold_out_is_refused(run: SimpleNamespace, cheap_lo
         train_sft(run.recipe, ["held_out=[gears]"], cheap_looks)
 
 
-# --- rows ---
+# --- cases and rows ---
 
 
-def rows_of(look: Any, **more: Any) -> Iterator[dict[str, Any]]:
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, cheap_looks: Any) -> Path:
+    """A folder of drawn cases."""
+    from training.cases import kept_cases
     from training.draw.scene import FAMILIES
-    from training.sft import rows
+
+    folder = tmp_path_factory.mktemp("cases")
+    kept_cases(folder, 25, 6, tuple(f.name for f in FAMILIES), cheap_looks, processes=1)
+    return folder
+
+
+def rows_of(folder: Path, **more: Any) -> Iterator[dict[str, Any]]:
+    from training.sft import Telling, rows
+    from training.text import TASKS
 
     settings: dict[str, Any] = {
-        "seed": 6, "families": tuple(f.name for f in FAMILIES), "batch": 2, "start": 0, "shards": [0],
+        "seed": 6, "telling": Telling(True, TASKS, 1), "batch": 2, "skip": 0, "shards": [0],
     }  # fmt: skip
-    return rows(look, **(settings | more))
+    return rows(str(folder), **(settings | more))
 
 
 def print_of(row: dict[str, Any]) -> tuple[str, str, bytes]:
@@ -244,29 +261,96 @@ def print_of(row: dict[str, Any]) -> tuple[str, str, bytes]:
     )
 
 
-def test_rows_are_the_same_every_time_and_shards_draw_apart(cheap_looks: Any) -> None:
-    first = [print_of(r) for r in islice(rows_of(cheap_looks), 16)]
-    assert first == [print_of(r) for r in islice(rows_of(cheap_looks), 16)]
-    other = [print_of(r) for r in islice(rows_of(cheap_looks, shards=[1]), 16)]
+def test_a_kept_case_is_the_case_that_was_drawn(kept: Path, cheap_looks: Any) -> None:
+    from datasets import load_from_disk
+
+    from training.cases import SETTINGS, read_case
+    from training.draw.scene import draw_case
+
+    seen = set()
+    for index, row in enumerate(load_from_disk(kept)):
+        case, found = read_case(row)
+        rng = np.random.default_rng([6, index, 1])
+        setting = str(rng.choice(list(SETTINGS), p=[share for share, _ in SETTINGS.values()]))
+        drawn = draw_case((6, index), anomalous=0.6, references=SETTINGS[setting][1])
+        looked = cheap_looks(drawn, setting)
+        seen.add(setting)
+        assert np.array_equal(case.test, drawn.test)
+        assert np.array_equal(case.mask, drawn.mask)
+        assert [(d.defect_type, d.box, d.severity) for d in case.defects] == [
+            (d.defect_type, d.box, d.severity) for d in drawn.defects
+        ]
+        assert len(case.references) == (1 if setting == "one-shot" else 0)
+        assert [look.summary for look in found.looks] == [look.summary for look in looked.looks]
+        assert (found.close_up is None) == (looked.close_up is None)
+    assert seen == set(SETTINGS)
+
+
+def test_cases_are_drawn_once(kept: Path, cheap_looks: Any) -> None:
+    from training.cases import kept_cases
+
+    def never(*_: object) -> Any:
+        raise AssertionError("drawn again")
+
+    assert len(kept_cases(kept, 25, 6, ("gear",), never, processes=1)) == 25
+    assert not (kept / "drawing").exists()
+
+
+def test_rows_are_the_same_every_time_and_shards_are_apart(kept: Path) -> None:
+    first = [print_of(r) for r in islice(rows_of(kept), 16)]
+    assert first == [print_of(r) for r in islice(rows_of(kept), 16)]
+    other = [print_of(r) for r in islice(rows_of(kept, shards=[1]), 16)]
     assert not {image for *_, image in first} & {image for *_, image in other}
 
 
-def test_rows_of_a_batch_are_of_like_length(cheap_looks: Any) -> None:
-    made = list(islice(rows_of(cheap_looks, batch=4), 32))
+def test_the_second_time_round_has_other_words(kept: Path) -> None:
+    from training.sft import Telling
+
+    made = islice(rows_of(kept, telling=Telling(False, ("screen",), 1), batch=3), 48)
+    texts = [(r["prompt"][0]["content"][-1]["text"], r["completion"][0]["content"][0]["text"]) for r in made]
+    told: dict[str, set[str]] = {}
+    for prompt, reply in texts:
+        told.setdefault(prompt, set()).add(reply)
+    assert len(told) <= 25 < len(texts)
+    assert any(len(replies) > 1 for replies in told.values())
+
+
+def test_text_alone_carries_no_images_and_only_the_tasks_asked_for(kept: Path) -> None:
+    from training.sft import Telling
+
+    made = list(islice(rows_of(kept, telling=Telling(False, ("screen", "verdict"), 2)), 24))
+    assert {r["task"] for r in made} == {"screen", "verdict"}
+    for r in made:
+        assert "images" not in r
+        assert [part["type"] for part in r["prompt"][0]["content"]] == ["text"]
+
+
+def test_rows_of_a_batch_are_of_like_length(kept: Path) -> None:
+    made = list(islice(rows_of(kept, batch=4), 32))
     lengths = np.array([len(r["prompt"][0]["content"][-1]["text"]) for r in made]).reshape(8, 4)
     assert np.ptp(lengths, axis=1).mean() < 0.5 * np.ptp(lengths)
 
 
-def test_held_out_families_are_never_drawn(cheap_looks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import training.sft as sft
+def test_reading_alone_trains_the_language_model(run: SimpleNamespace, cheap_looks: Any, tmp_path: Path) -> None:
+    from training.sft import train_sft
 
-    drawn, real = [], sft.draw_case
+    overrides = [f"output_dir={tmp_path / 'run'}", "images=false", "tasks=[screen]", "max_steps=1", "save_steps=1"]
+    folder = train_sft(run.recipe, overrides, cheap_looks)
+    before, after = load(tmp_path / "run" / "base").state_dict(), load(folder).state_dict()
+    moved = {k for k, v in after.items() if not torch.equal(v, before[k])}
+    assert any("language_model" in k for k in moved)
+    assert not any("vision_tower" in k or "multi_modal_projector" in k for k in moved)
 
-    def draw_case(*args: Any, **options: Any) -> Any:
-        case = real(*args, **options)
-        drawn.append(case.family)
-        return case
 
-    monkeypatch.setattr(sft, "draw_case", draw_case)
-    list(islice(rows_of(cheap_looks, families=("gear", "wood")), 16))
-    assert set(drawn) == {"gear", "wood"}
+def test_an_unknown_task_is_refused(run: SimpleNamespace, cheap_looks: Any) -> None:
+    from training.recipe import RecipeError
+    from training.sft import train_sft
+
+    with pytest.raises(RecipeError, match=r"tasks \['read'\]: no such tasks; there are \["):
+        train_sft(run.recipe, ["tasks=[read]"], cheap_looks)
+
+
+def test_held_out_families_are_never_drawn(tmp_path: Path, cheap_looks: Any) -> None:
+    from training.cases import kept_cases
+
+    assert set(kept_cases(tmp_path, 12, 6, ("gear", "wood"), cheap_looks, processes=1)["family"]) == {"gear", "wood"}

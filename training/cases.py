@@ -1,0 +1,99 @@
+"""Drawn cases with what the tools found in them, drawn once and kept on disk: each trains many times over."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, Features, Image, List, Value, load_from_disk
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+
+from training.draw.scene import BY_NAME, Case, Defect, draw_case
+from training.text import Look, Looks
+
+TakeLooks = Callable[[Case, Any], Looks]
+"""Runs the agent's tools on a drawn case in a setting. Passed in, since training knows nothing of the tools."""
+SETTINGS = {"zero-shot": (0.25, 0), "one-shot": (0.55, 1), "fitted": (0.2, 6)}
+"""Share of the cases, and normal photos drawn, in each setting; the model sees a reference in `one-shot` alone."""
+PHOTOS = ("test", "references", "close_up")
+_FEATURES = Features(
+    {
+        "family": Value("string"),
+        "test": Image(),
+        "references": List(Image()),
+        "close_up": Image(),
+        "masks": List(Image()),
+        "defects": Value("string"),
+        "aligned": Value("bool"),
+        "looks": Value("string"),
+    }
+)
+
+
+def kept_cases(
+    folder: Path, count: int, seed: int, families: tuple[str, ...], look: TakeLooks, processes: int
+) -> Dataset:
+    """The cases in `folder`; drawn first where it holds none, over several processes."""
+    if not (folder / "dataset_info.json").is_file():
+        arguments = {"indices": list(range(count)), "seed": seed, "families": families, "look": look}
+        # The cache of `datasets` is left out: its fingerprint would have to name every drawing function.
+        made = Dataset.from_generator(
+            _drawn, features=_FEATURES, gen_kwargs=arguments, num_proc=processes, cache_dir=str(folder / "drawing")
+        )
+        made.save_to_disk(folder)
+        shutil.rmtree(folder / "drawing")
+    return load_from_disk(folder)
+
+
+def _drawn(indices: list[int], seed: int, families: tuple[str, ...], look: TakeLooks) -> Iterator[dict[str, Any]]:
+    import cv2
+    import torch
+
+    # One process a core: threads of their own would only wait for each other.
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    chosen = [BY_NAME[name] for name in families]
+    for index in indices:
+        rng = np.random.default_rng([seed, index, 1])
+        setting = str(rng.choice(list(SETTINGS), p=[share for share, _ in SETTINGS.values()]))
+        case = draw_case((seed, index), anomalous=0.6, references=SETTINGS[setting][1], families=chosen)
+        found = look(case, setting)
+        yield {
+            "family": case.family,
+            "test": PILImage.fromarray(case.test),
+            "references": [PILImage.fromarray(r) for r in case.references] if setting == "one-shot" else [],
+            "close_up": None if found.close_up is None else PILImage.fromarray(found.close_up),
+            "masks": [PILImage.fromarray(d.mask) for d in case.defects],
+            "defects": json.dumps([(d.defect_type, d.box, d.severity) for d in case.defects]),
+            "aligned": case.aligned,
+            "looks": json.dumps([(item.tool, item.summary, item.values) for item in found.looks]),
+        }
+
+
+def read_case(kept: dict[str, Any]) -> tuple[Case, Looks]:
+    """A case and its looks from one row; the photos are blank where their columns were left out."""
+    masks = [np.asarray(mask, bool) for mask in kept["masks"]]
+    defects = json.loads(kept["defects"])
+    test = _pixels(kept["test"]) if "test" in kept else np.zeros((*(masks[0].shape if masks else (1, 1)), 3), np.uint8)
+    case = Case(
+        family=kept["family"],
+        category=BY_NAME[kept["family"]].category,
+        test=test,
+        references=tuple(_pixels(r) for r in kept.get("references", [])),
+        defects=tuple(
+            Defect(name, mask, tuple(box), severity) for (name, box, severity), mask in zip(defects, masks, strict=True)
+        ),
+        aligned=kept["aligned"],
+    )
+    close_up = kept.get("close_up")
+    looks = tuple(Look(tool, summary, values) for tool, summary, values in json.loads(kept["looks"]))
+    return case, Looks(looks, None if close_up is None else _pixels(close_up))
+
+
+def _pixels(photo: PILImage.Image) -> NDArray[np.uint8]:
+    return np.asarray(photo.convert("RGB"), np.uint8)
