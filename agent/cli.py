@@ -26,9 +26,11 @@ app = typer.Typer(
 facts_app = typer.Typer(
     help="The fact store: what the agent knows of products and defects, and your own facts.", no_args_is_help=True
 )
+data_app = typer.Typer(help="Preference data: image pairs, questions, ranked answers.", no_args_is_help=True)
 eval_app = typer.Typer(help="Measure the agent beside the plain detector and the plain model.", no_args_is_help=True)
 train_app = typer.Typer(help="Train the models from recipes; needs the `train` extra.", no_args_is_help=True)
 app.add_typer(facts_app, name="facts")
+app.add_typer(data_app, name="data")
 app.add_typer(eval_app, name="eval")
 app.add_typer(train_app, name="train")
 
@@ -275,6 +277,31 @@ def _print_facts(facts: list[Any], as_json: bool) -> None:
         typer.echo(
             fact.model_dump_json() if as_json else f"{score}{fact.id}\n    {fact.text}\n    {fact.kind}; {fact.source}"
         )
+
+
+@data_app.command("check")
+def data_check(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="AD-PL as a JSON array or JSON lines.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the images: each one named must be there.")] = None,
+) -> None:
+    """Check AD-PL files; each fault is one line with its place: record, question, answer. Exit code 2 if there is one.
+
+    Example: sage-iad data check adpl.json --images photos
+    """
+    from training.adpl import AdplFault, read_adpl
+
+    faults = 0
+    for path in paths:
+        records = 0
+        for read in read_adpl(path, images):
+            if isinstance(read, AdplFault):
+                faults += 1
+                typer.echo(f"sage-iad: {path}: {read}", err=True)
+            else:
+                records += 1
+        typer.echo(f"{path}: {records} good records")
+    if faults:
+        raise typer.Exit(2)
 
 
 @eval_app.command("folder")

@@ -1,0 +1,134 @@
+"""AD-PL files: what is right is read as it is, and each of thirty kinds of damage is named in one line."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training.adpl import AdplFault, PreferenceRecord, read_adpl
+
+Json = dict[str, Any]
+
+
+def record(pair_type: str = "defect identification", domain: str = "nut") -> Json:
+    each = {"conclusion_en": "A chip at the rim."} if pair_type == "defect diagnosis" else {}
+    questions = [
+        {
+            "question_en": f"Question {q}?",
+            "question_cn": f"问题 {q}?",
+            "answer": q % 2 == 0,
+            "answer_options": [{"answer_en": f"True, for reason {a}.", "answer_cn": f"理由 {a}"} for a in range(4)],
+            **each,
+        }
+        for q in range(5)
+    ]
+    whole = {} if each else {"conclusion_en": "The nut is chipped."}
+    return {
+        "domain": domain, "test_image": "a.png", "reference_image": "b.png", "pair_type": pair_type,
+        "question_answer": questions, **whole,
+    }  # fmt: skip
+
+
+def written(tmp_path: Path, content: Any) -> Path:
+    path = tmp_path / "adpl.json"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_all_three_pair_types_are_read_and_nothing_is_lost(tmp_path: Path) -> None:
+    kinds = ("standard comparison", "defect identification", "defect diagnosis")
+    given = [record(kind) | {"source": "own"} for kind in kinds]
+    read = list(read_adpl(written(tmp_path, given)))
+    assert [r.model_dump(exclude_none=True) for r in read if isinstance(r, PreferenceRecord)] == given
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_one_record_alone_is_a_file_too(tmp_path: Path, indent: int | None) -> None:
+    (read,) = read_adpl(written(tmp_path, json.dumps(record(), indent=indent)))
+    assert isinstance(read, PreferenceRecord)
+
+
+def test_json_lines_with_an_empty_line_and_a_byte_order_mark(tmp_path: Path) -> None:
+    text = "\ufeff" + json.dumps(record()) + "\n\n" + json.dumps(record(domain="bolt")) + "\n"
+    assert [r.domain for r in read_adpl(written(tmp_path, text)) if isinstance(r, PreferenceRecord)] == ["nut", "bolt"]
+
+
+def test_good_records_beside_bad_ones_are_read(tmp_path: Path) -> None:
+    read = list(read_adpl(written(tmp_path, [record(), 7, record(domain="bolt")])))
+    assert [isinstance(r, PreferenceRecord) for r in read] == [True, False, True]
+
+
+def change(edit: Callable[[Json], Any]) -> list[Json]:
+    """Two records, the second changed."""
+    changed = copy.deepcopy(record())
+    edit(changed)
+    return [record(domain="bolt"), changed]
+
+
+def at(q: int, a: int | None = None) -> Callable[[Json], Json]:
+    def found(r: Json) -> Json:
+        question: Json = r["question_answer"][q]
+        return question if a is None else question["answer_options"][a]
+
+    return found
+
+
+HERE = "record 2, question 3"
+DAMAGE: list[tuple[Any, str]] = [
+    ("", "is empty"),
+    ("[]", "is an empty array"),
+    ('"text"', "holds one string"),
+    ("12", "holds one number"),
+    ("null", "holds one null"),
+    ('[{"domain": "nut",]', "line 1, column 19: is not JSON"),
+    ('{"domain": 1}\n{"domain": \n', "line 2, column 12: is not JSON"),
+    (b"\xff\xfe[]", "byte 0 is not UTF-8"),
+    ([record(), [1]], "record 2: it is an array of 1"),
+    ([record(), None], "record 2: it is null"),
+    ([record(), record()], "record 2: is the same as record 1"),
+    (change(lambda r: r.pop("domain")), "record 2: domain is missing"),
+    (change(lambda r: r.update(domain="  ")), 'record 2: domain is "  "'),
+    (change(lambda r: r.update(domain=3)), "record 2: domain is 3, expected text"),
+    (change(lambda r: r.pop("test_image")), "record 2: test_image is missing"),
+    (change(lambda r: r.update(reference_image="")), 'record 2: reference_image is ""'),
+    (change(lambda r: r.update(pair_type="comparison")), "record 2: pair_type is \"comparison\", expected 'standard comparison' or"),
+    (change(lambda r: r.pop("question_answer")), "record 2: question_answer is missing"),
+    (change(lambda r: r.update(question_answer={})), "record 2: question_answer is an object"),
+    (change(lambda r: r["question_answer"].pop()), "record 2: question_answer holds 4 questions, expected exactly 5"),
+    (change(lambda r: r["question_answer"].append(at(0)(r))), "record 2: question_answer holds 6 questions"),
+    (change(lambda r: r["question_answer"].__setitem__(2, "text")), f'{HERE}: it is "text", expected an object'),
+    (change(lambda r: r.pop("conclusion_en")), "record 2: conclusion_en is missing"),
+    (change(lambda r: r.update(pair_type="defect diagnosis")), "record 2: questions 1, 2, 3, 4, 5 have no conclusion_en"),
+    (change(lambda r: at(2)(r).pop("question_en")), f"{HERE}: question_en is missing"),
+    (change(lambda r: at(2)(r).pop("answer")), f"{HERE}: answer is missing"),
+    (change(lambda r: at(2)(r).update(answer="true")), f'{HERE}: answer is "true", expected true or false'),
+    (change(lambda r: at(2)(r).update(answer=1)), f"{HERE}: answer is 1"),
+    (change(lambda r: at(2)(r)["answer_options"].pop()), f"{HERE}: answer_options holds 3 answers, expected exactly 4"),
+    (change(lambda r: at(2, 1)(r).pop("answer_en")), f"{HERE}, answer 2: answer_en is missing"),
+    (change(lambda r: at(2, 3)(r).update(answer_en="")), f'{HERE}, answer 4: answer_en is ""'),
+    (change(lambda r: at(2, 3)(r).update(answer_en=None)), f"{HERE}, answer 4: answer_en is null"),
+    (change(lambda r: at(2, 3)(r).update(answer_en="true,  for reason 0.")), f"{HERE}: answers 1 and 4 are the same"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "says"), DAMAGE, ids=[says for _, says in DAMAGE])
+def test_each_damage_is_named_in_one_line(tmp_path: Path, content: Any, says: str) -> None:
+    faults = [str(f) for f in read_adpl(written(tmp_path, content)) if isinstance(f, AdplFault)]
+    assert any(fault.startswith(says) for fault in faults), faults
+    assert all(fault.splitlines() == [fault] for fault in faults)
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    (fault,) = read_adpl(tmp_path / "none.json")
+    assert str(fault).startswith("cannot be read (No such file")
+    (tmp_path / "a.png").touch()
+    (fault,) = read_adpl(written(tmp_path, [record()]), images=tmp_path)
+    assert str(fault).startswith("record 1: reference_image 'b.png' is not in")
