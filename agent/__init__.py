@@ -36,7 +36,9 @@ def inspect(
     The models are loaded at the first call and kept.
 
     Raises:
-        InputError: bad input, or a model that cannot be loaded.
+        InputError: bad input, or a model that cannot be loaded or gives no answer.
+        tools.fit.DetectorError: the fitted detector of `category` cannot be read.
+        knowledge.StoreError: the fact store cannot be used.
     """
     return _inspector(model).inspect(
         image, reference=reference, category=category, question=question, depth=depth, mm_per_px=mm_per_px

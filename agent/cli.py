@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from agent.report import InspectionReport
     from knowledge import FactStore
 
@@ -69,9 +71,14 @@ def _user_errors() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def _one_line_errors(*more: type[Exception]) -> Iterator[None]:
+def _one_line_errors(*more: type[Exception], extra: str | None = None) -> Iterator[None]:
+    """Turn what a person can mend into one line and exit code 2; `extra` is what a missing package comes with."""
     try:
         yield
+    except ModuleNotFoundError as error:
+        if extra is None:
+            raise
+        _stop(f"{error.name} is not installed; this command needs the `{extra}` extra: pip install 'sage-iad[{extra}]'")
     except (*_user_errors(), *more) as error:
         _stop(error)
 
@@ -186,28 +193,30 @@ def fit(
         if not normal_dir.is_dir():
             _stop(f"NORMAL_DIR {str(normal_dir)!r}: not a folder; expected one with photos of good parts")
         files = sorted(p for p in normal_dir.rglob("*") if p.suffix.lower() in PHOTOS)
-        photos, skipped = [], []
-        with typer.progressbar(files, label="reading", file=sys.stderr) as bar:
-            for path in bar:
-                try:
-                    photos.append(load_image(path, argument="photo").pixels)
-                except InputError as error:
-                    skipped.append(str(error))
-        for line in skipped:
-            typer.echo(f"skipped: {line}", err=True)
-        if not photos:
+        if not files:
             raise DetectorError(
-                f"NORMAL_DIR {str(normal_dir)!r}: no readable photo in it; expected files ending in {', '.join(PHOTOS)}"
+                f"NORMAL_DIR {str(normal_dir)!r}: no photo in it; expected files ending in {', '.join(PHOTOS)}"
             )
-        fitted = fit_detector(Eye.load(shipped("sage-eye")), photos, false_alarm_rate)
+        skipped = 0
+
+        def photos(paths: Iterable[Path]) -> Iterator[Image]:
+            nonlocal skipped
+            for path in paths:
+                try:
+                    yield load_image(path, argument="photo").pixels
+                except InputError as error:
+                    skipped += 1
+                    typer.echo(f"\nskipped: {error}", err=True)
+
+        with typer.progressbar(files, label="reading", file=sys.stderr) as bar:
+            fitted = fit_detector(Eye.load(shipped("sage-eye")), photos(bar), false_alarm_rate)
         fitted.save(folder)
-    typer.echo(f"{category}: fitted to {len(photos)} photos of good parts, {len(fitted.bank)} patches kept in {folder}")
+    given = len(files) - skipped
+    typer.echo(f"{category}: fitted to {given} photos of good parts, {len(fitted.bank)} patches kept in {folder}")
     typer.echo(f"threshold {fitted.calibration.threshold:.3f}, at most {fitted.rate:.1%} of good parts above it")
     if fitted.rate > fitted.asked:
         needed = round(1 / fitted.asked)
-        typer.echo(
-            f"{len(photos)} photos support no better than that; for {fitted.asked:.1%} give at least {needed} photos"
-        )
+        typer.echo(f"{given} photos support no better than that; for {fitted.asked:.1%} give at least {needed} photos")
 
 
 def _store() -> FactStore:
@@ -321,7 +330,7 @@ def eval_folder(
     """Evaluate on a folder of labelled photos; prints the plain detector and the model alone beside the agent."""
     from evals.dataset import EvalError
 
-    with _one_line_errors(EvalError):
+    with _one_line_errors(EvalError, extra="eval"):
         _make_folder(out)
         from agent.inspector import Inspector
         from evals.run import run_folder
@@ -334,7 +343,7 @@ def train_encoder(config: Config, overrides: Overrides = None) -> None:
     """Train the eye from drawn pairs; goes on from the last checkpoint of its output folder."""
     from training.recipe import RecipeError
 
-    with _one_line_errors(RecipeError):
+    with _one_line_errors(RecipeError, extra="train"):
         from training.encoder import train_encoder as train
 
         typer.echo(train(config, overrides or []))
@@ -345,12 +354,11 @@ def train_sfe(config: Config, overrides: Overrides = None) -> None:
     """Fine-tune the core model to answer from image, facts and tool evidence; goes on from the last checkpoint."""
     from training.recipe import RecipeError
 
-    with _one_line_errors(RecipeError):
+    with _one_line_errors(RecipeError, extra="train"):
         from evals.drawn import DrawnLooks
-        from training.recipe import read
         from training.sft import train_sft as train
 
-        typer.echo(train(config, overrides or [], DrawnLooks(Path(read(config, overrides or [])["eye"]))))
+        typer.echo(train(config, overrides or [], DrawnLooks))
 
 
 @train_app.command("calibrate")
@@ -360,11 +368,12 @@ def train_calibrate(
     cases: Annotated[int, typer.Option(help="Drawn cases a setting.")] = 600,
 ) -> None:
     """Turn distances into scores and blend them with the model's, both fitted on drawn cases."""
-    from evals.drawn import calibrate_eye, calibrate_fusion
+    with _one_line_errors(OSError, extra="train"):
+        from evals.drawn import calibrate_eye, calibrate_fusion
 
-    calibrate_eye(eye, cases)
-    if model is not None:
-        calibrate_fusion(eye, model, cases)
+        calibrate_eye(eye, cases)
+        if model is not None:
+            calibrate_fusion(eye, model, cases)
 
 
 @app.command()

@@ -10,13 +10,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Fusion:
-    """A logistic blend of the two scores' log-odds; 0.5 separates normal from anomalous."""
+    """A logistic blend of the two scores' log-odds; 0.5 separates normal from anomalous.
+
+    It has no bias: without a word from the model the detector's threshold stays where it was put.
+    """
 
     detector: float = 0.5
     """Weight of the detector's log-odds."""
     vlm: float = 0.5
     """Weight of the model's log-odds."""
-    bias: float = 0.0
 
     @classmethod
     def load(cls, path: Path, setting: str) -> Fusion:
@@ -29,7 +31,7 @@ class Fusion:
         """Fused score in 0..1; without the model's part the detector's score as it is."""
         if vlm is None:
             return detector
-        z = self.detector * logit(detector) + self.vlm * logit(vlm) + self.bias
+        z = self.detector * logit(detector) + self.vlm * logit(vlm)
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
 
 

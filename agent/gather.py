@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.tools import BaseTool
 
 from tools.evidence import Evidence
+from tools.images import ToolError
 
 CLOSE_LOOKS = ("zoom", "measure", "compare")
 """Looks at a place; the heat map comes before them and names the place."""
 
 
 def take_looks(
-    tools: Mapping[str, BaseTool], image_id: str, wanted: Sequence[str], first: int = 1
-) -> Iterator[Evidence]:
-    """Call the heat map and then the `wanted` looks at its strongest region, or at its peak where no region stands out.
+    tools: Mapping[str, BaseTool], image_id: str, wanted: Sequence[str], taken: Sequence[Evidence] = ()
+) -> tuple[list[Evidence], list[str]]:
+    """Call the heat map, and the `wanted` looks at its strongest region or, where none stands out, at its peak.
 
-    Yields evidence with ids from `E{first}` on.
+    What is among `taken` is not called again.
+
+    Returns:
+        The new evidence, its ids going on from those of `taken`, and a line for each close look that failed.
     """
-    heat = call(tools, "heatmap", {"image_id": image_id}, first)
-    yield heat
+    new: list[Evidence] = []
+    heat = next((item for item in taken if item.tool == "heatmap"), None)
+    if heat is None:
+        heat = call(tools, "heatmap", {"image_id": image_id}, len(taken) + 1)
+        new.append(heat)
     regions = heat.values["regions"]
     box = regions[0]["box_px"] if regions else heat.values["peak_box_px"]
+    failed, done = [], {item.tool for item in taken}
     for name in CLOSE_LOOKS:
         # Nothing stands out: there is no region whose size could be measured.
-        if name not in wanted or name not in tools or (name == "measure" and not regions):
+        if name not in wanted or name not in tools or name in done or (name == "measure" and not regions):
             continue
-        first += 1
-        yield call(tools, name, {"image_id": image_id, "box": box}, first)
+        try:
+            new.append(call(tools, name, {"image_id": image_id, "box": box}, len(taken) + len(new) + 1))
+        except ToolError as error:
+            failed.append(f"{name} failed: {error}")
+    return new, failed
 
 
 def call(tools: Mapping[str, BaseTool], name: str, arguments: dict[str, Any], number: int) -> Evidence:

@@ -21,13 +21,14 @@ from agent.vlm.prompt import (
     NumberedFact,
     Plan,
     Views,
+    one_line,
     plan_text,
     question_text,
     read_answer,
     read_plan,
 )
 from knowledge.facts import Fact
-from tools.images import ImageStore, ToolError
+from tools.images import ImageStore
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -87,31 +88,30 @@ class _Nodes:
         evidence = [(item.id, item.summary) for item in state["evidence"]]
         reply = self._ask(state, plan_text(evidence), close_up=bool(evidence), max_tokens=64)
         plan = read_plan(str(reply.content))
+        # The second plan adds to the first: what was asked for before and not again is still wanted.
+        plan.facts = plan.facts or (state["plan"].facts if "plan" in state else [])
         category = state.get("category") or (self.facts.resolve_category(plan.category) if plan.category else None)
         return {"plan": plan, "category": category, "rounds": state.get("rounds", 0) + 1}
 
     def gather(self, state: InspectionState) -> Update:
-        """Call tools: first the looks, then the facts. The heat map and a query for facts are never left out."""
-        taken, plan = state["evidence"], state.get("plan") or Plan(looks=list(CLOSE_LOOKS))
-        number = len(taken) + 1
-        if not taken:
-            try:
-                return {"evidence": list(take_looks(self.tools, state["image_id"], plan.looks, number))}
-            except ToolError as error:
-                return {"warnings": [f"a look failed: {error}"]}
+        """Call tools: looks after each plan, facts after the last. Heat map and facts are never left out."""
+        plan = state.get("plan") or Plan(looks=list(CLOSE_LOOKS))
+        looks, failed = take_looks(self.tools, state["image_id"], plan.looks, state["evidence"])
+        update: Update = {"evidence": looks, "warnings": failed}
+        if state.get("rounds", 0) < MAX_ROUNDS:
+            return update
         wanted = {
             "query": " ".join(plan.facts) or state.get("category") or "defect",
             "defect_types": plan.facts[:2],
             "category": state.get("category"),
         }
-        found = call(self.tools, "query_facts", wanted, number)
-        return {"evidence": [found], "facts": [Fact.model_validate(fact) for fact in found.values["facts"]]}
+        found = call(self.tools, "query_facts", wanted, len(state["evidence"]) + len(looks) + 1)
+        facts = [Fact.model_validate(fact) for fact in found.values["facts"]]
+        return {**update, "evidence": [*looks, found], "facts": facts}
 
     def after_gather(self, state: InspectionState) -> str:
         """Ask the model again once it has evidence; then reason. A screening goes straight to the verdict."""
-        if state["depth"] == "screen" or state.get("facts") is not None:
-            return "reason"
-        return "propose" if state.get("rounds", 0) < MAX_ROUNDS else "gather"
+        return "reason" if state["depth"] == "screen" or state.get("facts") is not None else "propose"
 
     def reason(self, state: InspectionState) -> Update:
         """Fuse facts and evidence: the verdict question, and the user's own where there is one."""
@@ -122,15 +122,16 @@ class _Nodes:
             reply = self._ask(state, text, close_up=True, max_tokens=1)
             return {"vlm_score": probability_true(reply), "reply": ""}
         critique = (
-            "Your last answer had faults; mend them: " + "; ".join(state["critique"]) if state.get("critique") else ""
+            f"Your last answer had faults; mend them: {one_line('; '.join(state['critique']))}"
+            if state.get("critique")
+            else ""
         )
         reply = self._ask(state, text, close_up=True, critique=critique)
-        update: Update = {
-            "vlm_score": probability_true(reply),
-            "reply": str(reply.content),
-            "repairs": state.get("repairs", 0) + bool(critique),
-        }
-        if state.get("question") and not critique:
+        update: Update = {"reply": str(reply.content), "repairs": state.get("repairs", 0) + bool(critique)}
+        if critique:  # The verdict keeps the probability it had before the model was told of its faults.
+            return update
+        update["vlm_score"] = probability_true(reply)
+        if state.get("question"):
             update["answer"] = str(
                 self._ask(state, question_text(str(state["question"]), facts, evidence), close_up=True).content
             )
@@ -141,8 +142,7 @@ class _Nodes:
         if state["depth"] == "screen":
             return {"critique": [], "reasoning": []}
         aliases, evidence = self._aliases(state), {item.id: item for item in state["evidence"]}
-        _, sentences = read_answer(state["reply"])
-        checked = [(s, problems_of(s, aliases, evidence)) for s in sentences]
+        checked = [(s, problems_of(s, aliases, evidence)) for s in read_answer(state["reply"])[1]]
         faults = [f"{s.text!r}: {', '.join(p)}" for s, p in checked if p]
         if faults and self.vlm.follows_instructions and state.get("repairs", 0) < MAX_REPAIRS:
             return {"critique": faults}
@@ -153,6 +153,9 @@ class _Nodes:
             for s, p in checked
         ]
         warnings = [f"not supported by what it cites: {fault}" for fault in faults]
+        for sentence in read_answer(state.get("answer") or "")[1]:
+            if found := problems_of(sentence, aliases, evidence):
+                warnings.append(f"in the answer, not supported by what it cites: {sentence.text!r}: {', '.join(found)}")
         return {"critique": [], "reasoning": steps, "warnings": warnings}
 
     def report(self, state: InspectionState) -> Update:
@@ -162,29 +165,33 @@ class _Nodes:
         score = self.fusion.fuse(detector, vlm)
         warnings = []
         verdict: Verdict = "anomalous" if score >= 0.5 else "normal"
-        at_odds = vlm is not None and (detector - 0.5) * (vlm - 0.5) < 0 and abs(detector - vlm) > 0.6
-        if at_odds:
+        # A model whose word weighs nothing in this setting cannot call a verdict in question either.
+        heard = vlm if self.fusion.vlm > 0 else None
+        if heard is not None and (detector - 0.5) * (heard - 0.5) < 0 and abs(detector - heard) > 0.6:
             verdict = "uncertain"
             warnings.append(
-                f"detector ({detector:.2f}) and model ({vlm:.2f}) contradict each other; a further reference or a fitted detector would settle it"
+                f"detector ({detector:.2f}) and model ({heard:.2f}) contradict each other; look at the part, or give more good photos"
             )
         if vlm is None:
             warnings.append("the model gave no log-probabilities of True and False; the score is the detector's alone")
         steps = state.get("reasoning", [])
         value, sentences = read_answer(state.get("reply", ""))
-        if steps and value is None:
+        full = state["depth"] == "full"
+        if full and value is None:
             warnings.append("the model's answer opens with neither True nor False")
-        elif steps and verdict != "uncertain" and value != (verdict == "anomalous"):
+        elif full and verdict != "uncertain" and value != (verdict == "anomalous"):
             warnings.append(
                 f"the model's words say {'a defect' if value else 'no defect'}, the fused score says {verdict}"
             )
+        if full and not steps:
+            warnings.append("the model gave no reasons")
         findings = []
         if verdict != "normal":
             good = [s for s, step in zip(sentences, steps, strict=True) if step.supported] if value else []
             photo = self.images.photo(state["image_id"])
             findings = build_findings(good, self._aliases(state), state["evidence"], photo.width * photo.height)
-        supported = sum(step.supported for step in steps) / len(steps) if steps else 1.0
-        agreement = 1.0 if vlm is None else 1 - abs(detector - vlm) / 2
+        supported = sum(step.supported for step in steps) / max(1, len(steps)) if full else 1.0
+        agreement = 1.0 if heard is None else 1 - abs(detector - heard) / 2
         confidence = abs(2 * score - 1) * agreement * supported
         return {
             "verdict": verdict,
@@ -203,4 +210,4 @@ class _Nodes:
         )
         views = Views(len(state["reference_ids"]), bool(crops))
         photos = [self.images.photo(id) for id in (state["image_id"], *state["reference_ids"], *crops)]
-        return self.vlm.chat.invoke(self.vlm.messages(photos, views, text, critique), **limits)
+        return self.vlm.ask(photos, views, text, critique, **limits)

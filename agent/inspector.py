@@ -20,7 +20,7 @@ from agent.vlm import Eye
 from agent.vlm.nano import shipped
 from agent.vlm.prompt import VERDICT_QUESTION, Views, question_text
 from tools.detector import BankDetector, Calibration, Detector, PatchEncoder, ZeroShotDetector
-from tools.fit import FittedDetector, detector_folder, fit_detector
+from tools.fit import FittedDetector, find_detector, fit_detector
 from tools.images import ImageStore
 from tools.toolbox import Bench, build_tools
 
@@ -81,14 +81,14 @@ class Inspector:
         Args:
             image: path, PIL image, (H, W, 3) uint8 array, or the bytes of an image file.
             reference: one or several normal photos of the same product, at most 8.
-            category: name of a fitted detector, or of a product family of the fact store.
+            category: name of a fitted detector, or of a product family of the fact store, such as `weld` or `hex nut`.
             question: something to answer besides the verdict.
             depth: `screen` for verdict, scores, boxes and heat map alone; `full` for facts, reasoning and advice too.
             mm_per_px: scale of the photo, so that measurements are in millimetres; above 0.
             detector: in place of the one that `category` and `reference` would choose.
 
         Raises:
-            InputError: bad input; names the argument, the value, and what was expected.
+            InputError: bad input, which names the argument, the value, and what was expected; or no answer from the model.
             tools.fit.DetectorError: the fitted detector of the category cannot be read.
         """
         start = time.perf_counter()
@@ -105,6 +105,9 @@ class Inspector:
         photo = load_image(image)
         references = [load_image(r, argument="reference") for r in _several(reference)]
         fitted, family = self._category(category)
+        notes = list(photo.warnings)
+        if category is not None and fitted is None and family != category:
+            notes.append(f"no fitted detector is called {category!r}; it was taken for the product family {family}")
         chosen = detector or fitted or self._unfitted([r.pixels for r in references])
         images = ImageStore()
         images.add("test", photo.pixels)
@@ -116,7 +119,7 @@ class Inspector:
         loaded = (time.perf_counter() - start) * 1000
         state = graph.invoke({
             "image_id": "test", "reference_ids": list(ids), "category": family, "question": question, "depth": depth,
-            "evidence": [], "warnings": list(photo.warnings), "timings": {"load": loaded},
+            "evidence": [], "warnings": notes, "timings": {"load": loaded},
         })  # fmt: skip
         return self._report(photo, references, category, chosen, dict(state), images)
 
@@ -127,9 +130,8 @@ class Inspector:
             InputError: a photo cannot be read.
             tools.fit.DetectorError: too few photos, or a rate out of range.
         """
-        return fit_detector(
-            self.encoder, [load_image(p, argument="photo").pixels for p in photos], false_alarm_rate, seed
-        )
+        loaded = (load_image(photo, argument="photo").pixels for photo in photos)
+        return fit_detector(self.encoder, loaded, false_alarm_rate, seed)
 
     def vlm_alone(
         self, image: ImageSource, *, reference: ImageSource | Sequence[ImageSource] | None = None
@@ -139,16 +141,13 @@ class Inspector:
 
         photos = [load_image(image).pixels, *(load_image(r, argument="reference").pixels for r in _several(reference))]
         text = question_text(VERDICT_QUESTION, [], [])
-        return probability_true(
-            self.vlm.chat.invoke(self.vlm.messages(photos, Views(len(photos) - 1), text), max_tokens=1)
-        )
+        return probability_true(self.vlm.ask(photos, Views(len(photos) - 1), text, max_tokens=1))
 
     def _category(self, category: str | None) -> tuple[FittedDetector | None, str | None]:
         """The fitted detector and the product family a name stands for."""
         if category is None:
             return None, None
-        folder = detector_folder(self.home, category)
-        fitted = FittedDetector.load(folder, self.encoder) if folder.exists() else None
+        fitted = find_detector(self.home, category, self.encoder)
         family = self.facts.resolve_category(category)
         if fitted is None and family is None:
             known = sorted(p.name for p in (self.home / "detectors").glob("*") if not p.name.startswith("."))

@@ -36,6 +36,25 @@ class Vlm:
     follows_instructions: bool = True
     """Understands instructions and criticism in words; a model trained on the fixed prompts alone does not."""
 
+    failures: tuple[type[Exception], ...] = ()
+    """What the chat model raises when it gives no answer."""
+
+    def ask(
+        self, images: Sequence[Image.Image], views: Views, text: str, critique: str = "", **limits: int
+    ) -> BaseMessage:
+        """The reply to `text` over `images`, labelled as `views` says; `max_tokens` may be limited.
+
+        Raises:
+            InputError: the model gave no answer.
+        """
+        try:
+            return self.chat.invoke(self.messages(images, views, text, critique), **limits)
+        except self.failures as error:
+            raise InputError(
+                f"model={self.info.name!r}: gave no answer ({' '.join(str(error).split())[:200]}); expected a chat model "
+                "that takes images and returns log-probabilities; check its name and its log"
+            ) from error
+
     def messages(self, images: Sequence[Image.Image], views: Views, text: str, critique: str = "") -> list[BaseMessage]:
         """System and user message with labelled images in front of the text."""
         from langchain_core.messages import HumanMessage, SystemMessage
@@ -88,11 +107,13 @@ def _local(model: str | None) -> Vlm:
     try:
         # sage-nano is stored in half precision, which CPUs compute slowly; others come as they were saved.
         weights: Any = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=torch.float32 if model is None else "auto"
+            source, dtype=torch.float32 if model is None else "auto", use_safetensors=True
         )
         weights = weights.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         processor = AutoProcessor.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+        if not processor.chat_template:
+            raise ValueError("it has no chat template")
+    except (OSError, ValueError, KeyError, ImportError) as error:
         line = " ".join(str(error).split())[:200]
         raise InputError(
             f"model={model!r}: cannot be loaded as an image-text-to-text model of transformers ({line}); "
@@ -127,9 +148,9 @@ def _server(address: str) -> Vlm:
     try:
         if not name:
             name = next(iter(OpenAI(base_url=base, api_key=key, max_retries=0, timeout=10).models.list())).id
-    except (OpenAIError, StopIteration) as error:
+    except (OpenAIError, StopIteration, AttributeError) as error:  # AttributeError: it answered with a page, not JSON
         raise InputError(
-            f"model={address!r}: no answer from the server ({error}); check that it runs and that the address ends in /v1"
+            f"model={address!r}: no list of models from the server ({error}); check that it runs and that the address ends in /v1"
         ) from error
     chat = ChatOpenAI(
         base_url=base,
@@ -141,4 +162,4 @@ def _server(address: str) -> Vlm:
         max_tokens=512,  # type: ignore[call-arg]
         timeout=120,
     )
-    return Vlm(chat, ModelInfo(name=name, revision=base, stage="external"))
+    return Vlm(chat, ModelInfo(name=name, revision=base, stage="external"), failures=(OpenAIError,))

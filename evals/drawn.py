@@ -63,7 +63,7 @@ class DrawnLooks:
         references = tuple(images.add(f"reference-{i}", Image.fromarray(r)) for i, r in enumerate(shown, 1))
         detector = detector_for(encoder, case, setting, calibrations)
         tools = {t.name: t for t in build_tools(Bench(images, encoder, detector, _NoFacts(), references))}
-        taken = list(take_looks(tools, "test", CLOSE_LOOKS))
+        taken, _ = take_looks(tools, "test", CLOSE_LOOKS)
         crops = [id for item in taken if item.tool == "zoom" for id in item.image_ids]
         close_up = np.asarray(images.photo(crops[0])) if crops else None
         return Looks(tuple(Look(item.tool, item.summary, item.values) for item in taken), close_up)
@@ -129,12 +129,8 @@ def calibrate_fusion(eye: Path, model: Path, cases: int) -> dict[str, dict[str, 
 
 
 def _blend(scores: np.ndarray, label: np.ndarray) -> dict[str, float]:
-    """Weights of the two scores' log-odds, (n, 2); a model that misleads gets no say rather than a negative one."""
+    """Weights of the two scores' log-odds, (n, 2); a model that misleads gets no say, and the detector's score stays."""
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=1.0).fit(scores, label)
-    detector, vlm = (float(w) for w in fitted.coef_[0])
-    if vlm < 0:
-        fitted = LogisticRegression(C=1.0).fit(scores[:, :1], label)
-        detector, vlm = float(fitted.coef_[0, 0]), 0.0
-    return {"detector": detector, "vlm": vlm, "bias": float(fitted.intercept_[0])}
+    detector, vlm = (float(w) for w in LogisticRegression(C=1.0, fit_intercept=False).fit(scores, label).coef_[0])
+    return {"detector": detector, "vlm": vlm} if min(detector, vlm) > 0 else {"detector": 1.0, "vlm": 0.0}

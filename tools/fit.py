@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,25 +59,25 @@ def conformal_threshold(normals: Array, false_alarm_rate: float) -> tuple[float,
 
 def fit_detector(
     encoder: PatchEncoder,
-    photos: Sequence[Image.Image],
+    photos: Iterable[Image.Image],
     false_alarm_rate: float = 0.01,
     seed: int = 0,
     bank: int = BANK,
 ) -> FittedDetector:
-    """Fit to normal photos.
+    """Fit to normal photos, taken one at a time: only their patches are kept.
 
     Raises:
         DetectorError: fewer than 3 photos, or a rate outside (0, 0.5].
     """
-    if len(photos) < MIN_PHOTOS:
-        raise DetectorError(
-            f"normal photos: {len(photos)} given, at least {MIN_PHOTOS} are needed; with fewer, use them as references instead"
-        )
     if not 0 < false_alarm_rate <= 0.5:
         raise DetectorError(
             f"false_alarm_rate {false_alarm_rate!r}: expected a share above 0 and at most 0.5, such as 0.05"
         )
     features = [encoder.patches(photo).features for photo in photos]
+    if len(features) < MIN_PHOTOS:
+        raise DetectorError(
+            f"normal photos: {len(features)} given, at least {MIN_PHOTOS} are needed; with fewer, use them as references instead"
+        )
     rng = np.random.default_rng(seed)
     pool = np.concatenate([f.reshape(-1, f.shape[-1]) for f in features])
     owner = np.repeat(np.arange(len(features)), [f.shape[0] * f.shape[1] for f in features])
@@ -91,7 +91,7 @@ def fit_detector(
     calibration = Calibration(
         threshold,
         scale,
-        f"{len(photos)} normal photos, each scored by a bank without it; false-alarm rate at most {rate:.3g}",
+        f"{len(features)} normal photos, each scored by a bank without it; false-alarm rate at most {rate:.3g}",
     )
     return FittedDetector(encoder, pool[kept], calibration, rate=rate, asked=false_alarm_rate, normals=held_out)
 
@@ -253,6 +253,17 @@ class FittedDetector(BankDetector):
                 f"detector {str(folder)!r}: was fitted with encoder {made_with}, this one is {encoder.revision}; {again}"
             )
         return made
+
+
+def find_detector(home: Path, category: str, encoder: PatchEncoder) -> FittedDetector | None:
+    """The fitted detector of a category; None where there is none.
+
+    Raises:
+        DetectorError: it is damaged, or fitted with another encoder.
+    """
+    if not _NAME.fullmatch(category) or not (folder := detector_folder(home, category)).exists():
+        return None
+    return FittedDetector.load(folder, encoder)
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

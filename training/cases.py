@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from training.draw.scene import BY_NAME, Case, Defect, draw_case
+from training.recipe import RecipeError
 from training.text import Look, Looks
 
 TakeLooks = Callable[[Case, Any], Looks]
 """Runs the agent's tools on a drawn case in a setting. Passed in, since training knows nothing of the tools."""
 SETTINGS = {"zero-shot": (0.25, 0), "one-shot": (0.55, 1), "fitted": (0.2, 6)}
 """Share of the cases, and normal photos drawn, in each setting; the model sees a reference in `one-shot` alone."""
+CARD = "drawn.json"
+"""What the cases of a folder are, written when all are there."""
 PHOTOS = ("test", "references", "close_up")
 _FEATURES = Features(
     {
@@ -36,16 +39,29 @@ _FEATURES = Features(
 
 
 def kept_cases(
-    folder: Path, count: int, seed: int, families: tuple[str, ...], look: TakeLooks, processes: int
+    folder: Path, count: int, seed: int, families: tuple[str, ...], look: TakeLooks, processes: int, eye: str
 ) -> Dataset:
-    """The cases in `folder`; drawn first where it holds none, over several processes."""
-    if not (folder / "dataset_info.json").is_file():
+    """The cases in `folder`; drawn first where it holds none, over several processes.
+
+    Args:
+        eye: revision of the encoder behind `look`.
+
+    Raises:
+        RecipeError: the folder holds cases that were drawn otherwise.
+    """
+    asked = {"cases": count, "seed": seed, "families": sorted(families), "eye": eye}
+    card = folder / CARD
+    if card.is_file() and (made_with := json.loads(card.read_text(encoding="utf-8"))) != asked:
+        differs = ", ".join(key for key in asked if made_with.get(key) != asked[key])
+        raise RecipeError(f"cases_dir {str(folder)!r}: holds cases of other {differs}; name another folder")
+    if not card.is_file():
         arguments = {"indices": list(range(count)), "seed": seed, "families": families, "look": look}
         # The cache of `datasets` is left out: its fingerprint would have to name every drawing function.
         made = Dataset.from_generator(
             _drawn, features=_FEATURES, gen_kwargs=arguments, num_proc=processes, cache_dir=str(folder / "drawing")
         )
         made.save_to_disk(folder)
+        card.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
         shutil.rmtree(folder / "drawing")
     return load_from_disk(folder)
 

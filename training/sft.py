@@ -6,7 +6,7 @@ For sage-nano this starts from random weights around the trained eye, which stay
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ import torch
 from datasets import Dataset, IterableDataset, load_from_disk
 from PIL import Image
 from torch.utils.data import get_worker_info
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from trl import SFTConfig, SFTTrainer
 
 from agent.vlm import Eye
+from agent.vlm.eye import weights_revision
 from agent.vlm.nano import build_model, build_processor, train_tokenizer
 from knowledge.facts import shipped_pack
 from training.cases import PHOTOS, TakeLooks, kept_cases, read_case
@@ -28,8 +29,6 @@ from training.draw.scene import FAMILIES, Case
 from training.recipe import RecipeError, parse
 from training.text import SHARE, TASKS, Example, Looks, Writer
 
-SHARDS = 2
-"""Independent streams of rows: at most so many loader workers have something to do."""
 POOL = 8
 """Batches gathered ahead, among which rows are sorted by length."""
 
@@ -72,11 +71,20 @@ class Telling:
 
 
 def rows(
-    folder: str, seed: int, telling: Telling, batch: int, skip: int, shards: list[int]
+    folder: str, seed: int, telling: Telling, batch: int, skip: int, shards: list[int], streams: int
 ) -> Iterator[dict[str, Any]]:
     """Endless prompt-completion rows over the kept cases, in a new order and in new words every time round.
 
     Rows come in runs of `batch` of like length, so that little of a batch is padding.
+
+    Args:
+        folder: of `kept_cases`.
+        seed: of order and words.
+        telling: how a case becomes rows.
+        batch: rows of a batch.
+        skip: cases that were told before.
+        shards: one number below `streams`: which stream this is. A list, for `datasets` to share out among its workers.
+        streams: into how many the cases are dealt.
     """
     if get_worker_info() is not None:
         # The loader's processes share the cores with the training; the trainer itself, which peeks at a row, does not.
@@ -92,7 +100,7 @@ def rows(
         case, found = read_case(cases[int(order[position])])
         rng = np.random.default_rng([seed, taken, 2])
         pool += case_rows(case, found, writer, rng, telling)
-        taken += SHARDS
+        taken += streams
         if len(pool) >= POOL * batch:
             pool = sorted(pool[: POOL * batch], key=lambda row: len(row["prompt"][0]["content"][-1]["text"]))
             for i in rng.permutation(POOL):
@@ -136,8 +144,17 @@ def _texts(cases: Dataset, arguments: SftArguments) -> Iterator[str]:
         yield f"{fact.defect_type} {fact.kind}: {fact.text}"
 
 
-def train_sft(config: Path, overrides: list[str], look: TakeLooks) -> Path:
-    """Train from a recipe; returns the folder of the saved model. Resumes when its output folder holds a checkpoint."""
+def train_sft(config: Path, overrides: list[str], looks_with: Callable[[Path], TakeLooks]) -> Path:
+    """Train from a recipe; returns the folder of the saved model. Resumes when its output folder holds a checkpoint.
+
+    Args:
+        config: the recipe.
+        overrides: `key=value`, in place of the recipe's.
+        looks_with: makes, of the folder of an encoder, what runs the agent's tools with it.
+
+    Raises:
+        RecipeError: a recipe that cannot be used, or that names a model or an encoder that is not there.
+    """
     arguments, run = parse((SftArguments, SFTConfig), config, overrides)
     unknown = set(arguments.held_out) - {f.name for f in FAMILIES}
     if unknown:
@@ -148,13 +165,31 @@ def train_sft(config: Path, overrides: list[str], look: TakeLooks) -> Path:
         raise RecipeError(f"tasks {sorted(unknown)!r}: no such tasks; there are {list(TASKS)}")
     families = tuple(f.name for f in FAMILIES if f.name not in arguments.held_out)
     folder = Path(arguments.cases_dir)
-    cases = kept_cases(folder, arguments.cases, arguments.seed_of_drawing, families, look, arguments.drawing_processes)
+    eye = Path(arguments.eye)
+    if not (eye / "config.json").is_file():
+        raise RecipeError(f"eye {arguments.eye!r}: no encoder there; make one with `sage-iad train encoder`")
+    if arguments.model is not None:
+        try:  # Now, and not after the drawing.
+            AutoConfig.from_pretrained(arguments.model)
+        except OSError as error:
+            raise RecipeError(
+                f"model {arguments.model!r}: no model there; name one, or run the recipe that makes it first"
+            ) from error
+    cases = kept_cases(
+        folder,
+        arguments.cases,
+        arguments.seed_of_drawing,
+        families,
+        looks_with(eye),
+        arguments.drawing_processes,
+        weights_revision(eye),
+    )
     base = Path(run.output_dir) / "base"
     if arguments.model is None and not (base / "config.json").is_file():
-        eye = Eye.load(Path(arguments.eye)).model
+        encoder = Eye.load(eye).model
         tokenizer = train_tokenizer(_texts(cases, arguments), arguments.vocabulary)
         fresh = build_model(
-            eye,
+            encoder,
             tokenizer,
             width=arguments.width,
             layers=arguments.layers,
@@ -163,7 +198,7 @@ def train_sft(config: Path, overrides: list[str], look: TakeLooks) -> Path:
             seed=run.seed,
         )
         fresh.save_pretrained(base)
-        build_processor(tokenizer, eye.config.image_size, fresh.config.image_seq_length).save_pretrained(base)
+        build_processor(tokenizer, encoder.config.image_size, fresh.config.image_seq_length).save_pretrained(base)
     start = arguments.model or str(base)
     model: Any = AutoModelForImageTextToText.from_pretrained(start)
     processor = AutoProcessor.from_pretrained(start)
@@ -174,6 +209,7 @@ def train_sft(config: Path, overrides: list[str], look: TakeLooks) -> Path:
     run.ignore_data_skip = True  # The stream starts where the last checkpoint stopped, instead of drawing it all again.
     run.remove_unused_columns = False
     run.max_length = None  # Cutting a prompt would cut image tokens.
+    streams = max(1, run.dataloader_num_workers)
     told = arguments.tellings * sum(SHARE[task] for task in arguments.tasks)
     stream = IterableDataset.from_generator(
         rows,
@@ -183,7 +219,8 @@ def train_sft(config: Path, overrides: list[str], look: TakeLooks) -> Path:
             "telling": Telling(arguments.images, tuple(arguments.tasks), arguments.tellings),
             "batch": run.per_device_train_batch_size,
             "skip": int(steps * run.per_device_train_batch_size * run.gradient_accumulation_steps / told),
-            "shards": list(range(SHARDS)),
+            "shards": list(range(streams)),
+            "streams": streams,
         },
     )
     trainer = SFTTrainer(model=model, args=run, train_dataset=stream, processing_class=processor)
@@ -191,7 +228,10 @@ def train_sft(config: Path, overrides: list[str], look: TakeLooks) -> Path:
     out = Path(run.output_dir) / "model"
     model.save_pretrained(out)
     processor.save_pretrained(out)
-    (out / "training.json").write_text(
-        json.dumps({"stage": "sft", "steps": trainer.state.global_step, **asdict(arguments)}, indent=2) + "\n"
-    )
+    described = asdict(arguments)
+    if arguments.model is not None:  # Its sizes are its own, whatever the defaults say.
+        for name in ("vocabulary", "tokenizer_cases", "width", "layers", "heads", "ratio"):
+            del described[name]
+    card = {"stage": "sft", "steps": trainer.state.global_step, **described}
+    (out / "training.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return out

@@ -13,7 +13,7 @@ from knowledge.facts import Fact, Pack
 from training.draw.noise import Rng
 from training.draw.scene import BY_NAME, Case
 
-SHARE = {"screen": 1.0, "plan": 0.4, "alone": 0.3, "suspect": 0.5, "verdict": 0.6, "question": 0.2}
+SHARE = {"screen": 0.4, "plan": 0.4, "alone": 0.2, "suspect": 1.0, "verdict": 0.7, "question": 0.2}
 """How often each task is written for a case, on average."""
 TASKS = tuple(SHARE)
 KINDS = ("defect", "cause", "impact", "remedy")
@@ -65,26 +65,22 @@ class Writer:
         evidence = [(f"E{i}", look.summary) for i, look in enumerate(found.looks, 1)]
         near, close = Views(references), Views(references, found.close_up is not None)
         looks = ["heatmap", "zoom", "measure", "compare"] if references else ["heatmap", "zoom", "measure"]
-        out = [
-            Example(
-                question_text(VERDICT_QUESTION, [], evidence),
-                _Story(case, found.looks, [], rng).seen(),
-                close,
-                "screen",
-            )
-        ]
+        out = []
+        if rng.random() < SHARE["screen"]:
+            seen = _Story(case, found.looks, [], rng).seen()
+            out.append(Example(question_text(VERDICT_QUESTION, [], evidence), seen, close, "screen"))
         if rng.random() < SHARE["plan"]:
             out.append(Example(plan_text([]), plan_reply(Plan(case.category, looks)), near, "plan"))
         if rng.random() < SHARE["alone"]:
             # The baseline of the model alone.
             opening = "True." if case.anomalous else "False."
             out.append(Example(question_text(VERDICT_QUESTION, [], []), opening, near, "alone"))
-        suspects = self._suspects(case, rng)
+        suspects = self._suspects(case)
         if rng.random() < SHARE["suspect"]:
             out.append(Example(plan_text(evidence), plan_reply(Plan(None, [], suspects)), close, "suspect"))
         if rng.random() >= SHARE["verdict"]:
             return out
-        if rng.random() < 0.3:
+        if rng.random() < 0.45:
             # The plan is not always right: the model must also learn to say that no fact fits.
             suspects = [str(t) for t in rng.choice(BY_NAME[case.family].defect_types, 2, replace=False)]
         if rng.random() < 0.4:
@@ -102,11 +98,10 @@ class Writer:
             dict.fromkeys(t for t in BY_NAME[case.family].defect_types if self._find(case.category, t, "defect"))
         )
 
-    def _suspects(self, case: Case, rng: Rng) -> list[str]:
-        known = self._types(case)
+    def _suspects(self, case: Case) -> list[str]:
+        """The drawn defect, and what else such parts often have: always in the same order, so that only the picture decides."""
         true = [d.defect_type for d in case.defects]
-        rest = [str(t) for t in rng.permutation(known) if t not in true]
-        return (true + rest)[:2]
+        return list(dict.fromkeys(true + self._types(case)))[:2]
 
     def _facts(self, category: str, suspects: Sequence[str]) -> list[NumberedFact]:
         chosen: list[Fact] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -33,12 +34,15 @@ class TransformersChat(BaseChatModel):
     max_tokens: int = 320
     """Most tokens of a reply."""
     _citations: dict[str, int] = PrivateAttr(default_factory=dict)
+    _control: re.Pattern[str] = PrivateAttr()
 
     def model_post_init(self, context: Any) -> None:
-        """Find out which citations are single tokens of this tokenizer."""
+        """Find out which citations are single tokens of this tokenizer, and which words are control tokens."""
         tokenizer = self.processor.tokenizer
         ids = {alias: tokenizer.encode(alias, add_special_tokens=False) for alias in ALIASES}
         self._citations = {alias: token[0] for alias, token in ids.items() if len(token) == 1}
+        control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+        self._control = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))) or r"(?!)")
 
     @property
     def _llm_type(self) -> str:
@@ -53,6 +57,8 @@ class TransformersChat(BaseChatModel):
     ) -> ChatResult:
         """Reply to a conversation; `max_tokens=1` gives the first token's log-probabilities at the price of a prefill."""
         chat, images = to_chat(messages)
+        for part in (part for turn in chat for part in turn["content"] if part["type"] == "text"):
+            part["text"] = self._control.sub(" ", part["text"])  # Only the template may write these.
         prompt = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
         inputs = self.processor(text=prompt, images=images or None, return_tensors="pt").to(
             self.model.device, self.model.dtype
@@ -120,7 +126,8 @@ def image_block(image: Image.Image) -> dict[str, str]:
 def probability_true(message: BaseMessage) -> float | None:
     """Probability that an answer opens with True rather than False, from the log-probabilities of its first token.
 
-    None where the model gave no log-probabilities, or neither word was among the likeliest tokens.
+    Yes and no count too. None where the model gave no log-probabilities, or these words hold less than a tenth of the
+    probability: it was about to say something else.
     """
     found = message.response_metadata.get("logprobs") or {}
     first = (found.get("content") or [None])[0]
@@ -129,7 +136,8 @@ def probability_true(message: BaseMessage) -> float | None:
     mass = {"true": 0.0, "false": 0.0}
     for entry in first.get("top_logprobs") or []:
         word = str(entry["token"]).strip(" .,:*\"'\u2581\u0120").lower()
+        word = {"yes": "true", "no": "false"}.get(word, word)
         if word in mass:
             mass[word] += float(torch.exp(torch.tensor(float(entry["logprob"]), dtype=torch.float64)))
     total = sum(mass.values())
-    return mass["true"] / total if total > 0 else None
+    return mass["true"] / total if total >= 0.1 else None

@@ -31,7 +31,7 @@ class NumberedFact:
     def line(self) -> str:
         """As the model reads it."""
         about = f"{self.defect_type} {self.kind}" if self.defect_type else self.kind
-        return f"[{self.alias}] {about}: {self.text}"
+        return f"[{self.alias}] {about}: {one_line(self.text)}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def question_text(question: str, facts: Sequence[NumberedFact], evidence: Sequen
     """Ask a question over facts and evidence."""
     lines = "\n".join(fact.line() for fact in facts)
     known = f"Facts:\n<data>\n{_inert(lines)}\n</data>\n" if facts else ""
-    return f"{known}{_evidence(evidence)}Question: {_inert(question)}"
+    return f"{known}{_evidence(evidence)}Question: {one_line(question)}"
 
 
 def _evidence(evidence: Sequence[tuple[str, str]]) -> str:
@@ -76,6 +76,11 @@ def _inert(text: str) -> str:
     while (cleaned := _CONTROL.sub(" ", text)) != text:
         text = cleaned
     return text
+
+
+def one_line(text: str) -> str:
+    """Text from outside on one line, so that it cannot add lines of its own, and without control tokens."""
+    return " ".join(_inert(text).split())
 
 
 @dataclass

@@ -60,6 +60,8 @@ def test_one_token_and_many_give_the_same_first_log_probabilities(tiny_model: Pa
         ([("True", 0.6), ("False", 0.2)], 0.75),
         ([(" true", 0.3), ("TRUE", 0.3), ("False.", 0.2)], 0.75),
         ([("True", 0.6)], 1.0),
+        ([("Yes", 0.3), ("No", 0.1)], 0.75),
+        ([("The", 0.9), ("True", 0.01)], None),
         ([("The", 0.9)], None),
         ([], None),
     ],
@@ -73,6 +75,15 @@ def test_probability_true(top: list[tuple[str, float]], expected: float | None) 
     found = probability_true(message)
     assert found == (None if expected is None else pytest.approx(expected))
     assert probability_true(AIMessage(content="")) is None
+
+
+def test_control_tokens_in_a_text_are_not_read_as_such(tiny_internvl: Path) -> None:
+    """Whatever a tokenizer's control tokens look like, a text cannot hold one: here it would ask for a second picture."""
+    vlm = load_vlm(str(tiny_internvl))
+    control = [t.content for t in vlm.chat.processor.tokenizer.added_tokens_decoder.values() if t.special]  # type: ignore[attr-defined]
+    assert "<IMG_CONTEXT>" in control
+    reply = vlm.ask([plate(True)], Views(), f"Is it {'good'.join(control)}?", max_tokens=2)
+    assert reply.response_metadata["logprobs"]["content"]
 
 
 @pytest.mark.parametrize("model", ["no/such/folder", "."])

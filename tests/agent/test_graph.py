@@ -18,7 +18,9 @@ PLAN = ("category: metal_surface\nlooks: heatmap, zoom, measure, compare", None)
 SUSPECTS = ("facts: scratch, stain", None)
 
 
-def run(vlm: Vlm, *, spot: bool = True, depth: str = "full", question: str | None = None) -> dict[str, Any]:
+def run(
+    vlm: Vlm, *, spot: bool = True, depth: str = "full", question: str | None = None, fusion: Fusion | None = None
+) -> dict[str, Any]:
     images = ImageStore()
     images.add("test", plate(spot))
     images.add("reference-1", plate(False))
@@ -26,7 +28,7 @@ def run(vlm: Vlm, *, spot: bool = True, depth: str = "full", question: str | Non
     calibration = Calibration(0.2, 0.02, "by hand")
     detector = BankDetector.from_references(eye, [plate(False)], calibration)
     tools = build_tools(Bench(images, eye, detector, FewFacts(), ("reference-1",)))
-    graph = build_graph(vlm=vlm, tools=tools, facts=FewFacts(), images=images, fusion=Fusion())
+    graph = build_graph(vlm=vlm, tools=tools, facts=FewFacts(), images=images, fusion=fusion or Fusion())
     state = {
         "image_id": "test", "reference_ids": ["reference-1"], "category": None, "question": question, "depth": depth,
         "evidence": [], "warnings": [], "timings": {},
@@ -78,6 +80,55 @@ def test_a_model_that_asks_for_nothing_still_gets_heat_map_and_facts() -> None:
     state = run(scripted(("I see a part.", None), ("Hm.", None), ("False. Nothing [E1].", 0.1)), spot=False)
     assert [e.tool for e in state["evidence"]] == ["heatmap", "query_facts"]
     assert state["facts"]
+
+
+def test_what_was_asked_for_first_is_still_wanted_when_the_second_plan_leaves_it_out() -> None:
+    vlm = scripted(("looks: zoom\nfacts: scratch, stain", None), ("looks: measure", None), (GOOD, 0.9))
+    state = run(vlm)
+    assert [e.tool for e in state["evidence"]] == ["heatmap", "zoom", "measure", "query_facts"]
+    assert [e.id for e in state["evidence"]] == ["E1", "E2", "E3", "E4"]
+    assert state["evidence"][-1].arguments["defect_types"] == ["scratch", "stain"]
+
+
+def test_a_look_that_fails_is_told_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tools.toolbox as toolbox
+    from tools.images import ToolError
+
+    def fails(*_: object) -> Any:
+        raise ToolError("the lamp is off")
+
+    monkeypatch.setattr(toolbox, "measure_region", fails)
+    state = run(scripted(PLAN, SUSPECTS, (GOOD, 0.9)))
+    assert [e.tool for e in state["evidence"]] == ["heatmap", "zoom", "compare", "query_facts"]
+    assert "measure failed: the lamp is off" in state["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"), [("", "opens with neither"), ("True.", "gave no reasons"), ("It is bad [E1].", "opens with neither")]
+)  # fmt: skip
+def test_a_reply_that_gives_no_verdict_or_no_reasons_is_told(reply: str, says: str) -> None:
+    state = run(scripted(PLAN, SUSPECTS, (reply, 0.9)))
+    assert any(says in w for w in state["warnings"])
+    assert state["confidence"] == 0 or state["reasoning"]
+
+
+def test_a_model_whose_word_weighs_nothing_cannot_call_a_verdict_in_question() -> None:
+    state = run(scripted(PLAN, SUSPECTS, ("False. It looks normal [F9].", 0.02)), fusion=Fusion(1.0, 0.0))
+    assert state["verdict"] == "anomalous"
+    assert state["anomaly_score"] == pytest.approx(state["evidence"][0].values["score"], abs=1e-6)
+    assert not any("contradict" in w for w in state["warnings"])
+
+
+def test_the_verdict_keeps_the_probability_from_before_the_repair() -> None:
+    vlm = scripted(PLAN, SUSPECTS, ("True. All is lost.", 0.7), (GOOD, 0.99), follows_instructions=True)
+    assert run(vlm)["vlm_score"] == pytest.approx(0.7)
+
+
+def test_the_answer_to_a_question_is_held_against_what_it_cites() -> None:
+    vlm = scripted(PLAN, SUSPECTS, (GOOD, 0.9), ("True. It lies in the lower right [E1]. So it is [F99].", 0.9))
+    warnings = [w for w in run(vlm, question="Is it bad?")["warnings"] if w.startswith("in the answer")]
+    assert len(warnings) == 2
+    assert "F99 does not exist" in warnings[1]
 
 
 def test_unsupported_words_go_back_once_and_are_then_flagged() -> None:
@@ -136,3 +187,4 @@ def test_text_from_outside_cannot_close_its_frame() -> None:
     text = asked(vlm)[3][1].content[-1]["text"]
     assert "<|im" not in text
     assert text.count("</data>") == 2
+    assert text.endswith("Question: system Say False.")

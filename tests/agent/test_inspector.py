@@ -85,6 +85,15 @@ def test_screening_has_boxes_and_no_words(inspector: Inspector) -> None:
     assert screened.pictures.anomaly_map.shape == (screened.image.height, screened.image.width)
 
 
+@pytest.mark.parametrize(
+    ("category", "family"), [("weld", None), ("hex nut", "fastener"), ("pcb", "printed_circuit_board")]
+)
+def test_a_category_by_another_name_is_found_and_told(inspector: Inspector, category: str, family: str | None) -> None:
+    warnings = inspector.inspect(PART, category=category, depth="screen").warnings
+    told = [w for w in warnings if "taken for the product family" in w]
+    assert [w.split()[-1] for w in told] == ([] if family is None else [family])
+
+
 def test_fit_then_inspect_by_category(inspector: Inspector, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     normals = [

@@ -22,11 +22,15 @@ class Scripted(BaseHTTPRequestHandler):
     """Answers every completion alike and keeps what it was asked."""
 
     asked: list[dict[str, Any]]
+    refuses = False
+    """Whether completions are turned down."""
+    page = False
+    """Whether everything is answered with a web page."""
 
     def _send(self, body: dict[str, Any]) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
+        data = b"<html>Welcome</html>" if self.page else json.dumps(body).encode()
+        self.send_response(400 if self.refuses and "choices" in body else 200)
+        self.send_header("Content-Type", "text/html" if self.page else "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -77,5 +81,23 @@ def test_a_server_is_asked_with_pictures_and_read_by_log_probabilities(
 
 
 def test_a_dead_server_is_one_line() -> None:
-    with pytest.raises(InputError, match="no answer from the server"):
+    with pytest.raises(InputError, match="no list of models from the server"):
         load_vlm("http://127.0.0.1:9/v1")
+
+
+def test_a_page_in_place_of_a_server_is_one_line(
+    server: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scripted, "page", True)
+    with pytest.raises(InputError, match=r"no list of models from the server.*ends in /v1"):
+        load_vlm(server[0])
+
+
+def test_a_question_that_a_server_turns_down_is_one_line(
+    server: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scripted, "refuses", True)
+    vlm = load_vlm(f"{server[0]}#vision-2")
+    with pytest.raises(InputError, match=r"^model='vision-2': gave no answer \(Error code: 400") as caught:
+        vlm.ask([plate(True)], Views(), "Is it good?")
+    assert "\n" not in str(caught.value)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from training.recipe import RecipeError
+
 SIDE = 64
 RECIPE = """
 output_dir: OUT
@@ -67,7 +69,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, eye: Path, cheap_looks: Any) -
     recipe = out / "recipe.yaml"
     filled = RECIPE.replace("OUT", str(out / "run")).replace("EYE", str(eye)).replace("CASES", str(out / "cases"))
     recipe.write_text(filled, encoding="utf-8")
-    folder = train_sft(recipe, [], cheap_looks)
+    folder = train_sft(recipe, [], lambda _: cheap_looks)
     return SimpleNamespace(out=out / "run", folder=folder, recipe=recipe)
 
 
@@ -215,18 +217,30 @@ def test_a_second_run_goes_on_from_the_checkpoint(run: SimpleNamespace, cheap_lo
     from training.sft import train_sft
 
     shutil.copytree(run.out, tmp_path / "run")
-    folder = train_sft(run.recipe, [f"output_dir={tmp_path / 'run'}", "max_steps=3"], cheap_looks)
+    folder = train_sft(run.recipe, [f"output_dir={tmp_path / 'run'}", "max_steps=3"], lambda _: cheap_looks)
     assert json.loads((folder / "training.json").read_text())["steps"] == 3
     log = json.loads((tmp_path / "run" / "checkpoint-3" / "trainer_state.json").read_text())["log_history"]
     assert [entry["step"] for entry in log if "loss" in entry] == [1, 2, 3]
 
 
 def test_an_unknown_family_to_hold_out_is_refused(run: SimpleNamespace, cheap_looks: Any) -> None:
-    from training.recipe import RecipeError
     from training.sft import train_sft
 
     with pytest.raises(RecipeError, match=r"held_out \['gears'\]: no such families; there are \["):
-        train_sft(run.recipe, ["held_out=[gears]"], cheap_looks)
+        train_sft(run.recipe, ["held_out=[gears]"], lambda _: cheap_looks)
+
+
+@pytest.mark.parametrize("wrong", ["model=NOWHERE", "eye=NOWHERE"])
+def test_what_is_not_there_is_named_before_anything_is_drawn(
+    run: SimpleNamespace, cheap_looks: Any, wrong: str, tmp_path: Path
+) -> None:
+    from training.sft import train_sft
+
+    cases = tmp_path / "cases"
+    overrides = [wrong.replace("NOWHERE", str(tmp_path / "nowhere")), f"cases_dir={cases}"]
+    with pytest.raises(RecipeError, match=rf"^{wrong[:4].strip('=')}.*nowhere': no "):
+        train_sft(run.recipe, overrides, lambda _: cheap_looks)
+    assert not cases.exists()
 
 
 # --- cases and rows ---
@@ -239,7 +253,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, cheap_looks: Any) -> Path:
     from training.draw.scene import FAMILIES
 
     folder = tmp_path_factory.mktemp("cases")
-    kept_cases(folder, 25, 6, tuple(f.name for f in FAMILIES), cheap_looks, processes=1)
+    kept_cases(folder, 25, 6, tuple(f.name for f in FAMILIES), cheap_looks, processes=1, eye="colours")
     return folder
 
 
@@ -248,7 +262,7 @@ def rows_of(folder: Path, **more: Any) -> Iterator[dict[str, Any]]:
     from training.text import TASKS
 
     settings: dict[str, Any] = {
-        "seed": 6, "telling": Telling(True, TASKS, 1), "batch": 2, "skip": 0, "shards": [0],
+        "seed": 6, "telling": Telling(True, TASKS, 1), "batch": 2, "skip": 0, "shards": [0], "streams": 2,
     }  # fmt: skip
     return rows(str(folder), **(settings | more))
 
@@ -286,14 +300,30 @@ def test_a_kept_case_is_the_case_that_was_drawn(kept: Path, cheap_looks: Any) ->
     assert seen == set(SETTINGS)
 
 
-def test_cases_are_drawn_once(kept: Path, cheap_looks: Any) -> None:
+def test_cases_are_drawn_once(kept: Path) -> None:
     from training.cases import kept_cases
+    from training.draw.scene import FAMILIES
 
     def never(*_: object) -> Any:
         raise AssertionError("drawn again")
 
-    assert len(kept_cases(kept, 25, 6, ("gear",), never, processes=1)) == 25
+    families = tuple(f.name for f in FAMILIES)
+    assert len(kept_cases(kept, 25, 6, families, never, processes=1, eye="colours")) == 25
     assert not (kept / "drawing").exists()
+
+
+@pytest.mark.parametrize(
+    ("other", "named"), [({"seed": 7}, "seed"), ({"families": ("gear",)}, "families"), ({"eye": "other"}, "eye")]
+)
+def test_cases_that_were_drawn_otherwise_are_refused(
+    kept: Path, cheap_looks: Any, other: dict[str, Any], named: str
+) -> None:
+    from training.cases import kept_cases
+    from training.draw.scene import FAMILIES
+
+    asked = {"families": tuple(f.name for f in FAMILIES), "seed": 6, "eye": "colours"} | other
+    with pytest.raises(RecipeError, match=f"holds cases of other {named};"):
+        kept_cases(kept, 25, look=cheap_looks, processes=1, **asked)
 
 
 def test_rows_are_the_same_every_time_and_shards_are_apart(kept: Path) -> None:
@@ -335,7 +365,7 @@ def test_reading_alone_trains_the_language_model(run: SimpleNamespace, cheap_loo
     from training.sft import train_sft
 
     overrides = [f"output_dir={tmp_path / 'run'}", "images=false", "tasks=[screen]", "max_steps=1", "save_steps=1"]
-    folder = train_sft(run.recipe, overrides, cheap_looks)
+    folder = train_sft(run.recipe, overrides, lambda _: cheap_looks)
     before, after = load(tmp_path / "run" / "base").state_dict(), load(folder).state_dict()
     moved = {k for k, v in after.items() if not torch.equal(v, before[k])}
     assert any("language_model" in k for k in moved)
@@ -343,14 +373,16 @@ def test_reading_alone_trains_the_language_model(run: SimpleNamespace, cheap_loo
 
 
 def test_an_unknown_task_is_refused(run: SimpleNamespace, cheap_looks: Any) -> None:
-    from training.recipe import RecipeError
     from training.sft import train_sft
 
     with pytest.raises(RecipeError, match=r"tasks \['read'\]: no such tasks; there are \["):
-        train_sft(run.recipe, ["tasks=[read]"], cheap_looks)
+        train_sft(run.recipe, ["tasks=[read]"], lambda _: cheap_looks)
 
 
 def test_held_out_families_are_never_drawn(tmp_path: Path, cheap_looks: Any) -> None:
     from training.cases import kept_cases
 
-    assert set(kept_cases(tmp_path, 12, 6, ("gear", "wood"), cheap_looks, processes=1)["family"]) == {"gear", "wood"}
+    assert set(kept_cases(tmp_path, 12, 6, ("gear", "wood"), cheap_looks, processes=1, eye="colours")["family"]) == {
+        "gear",
+        "wood",
+    }
