@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from langgraph.graph import END, START, StateGraph
 
-from agent.findings import build_findings
+from agent.findings import UNCLASSIFIED, build_findings
 from agent.fusion import Fusion
 from agent.gather import CLOSE_LOOKS, call, take_looks
 from agent.report import ReasoningStep, Verdict
@@ -42,16 +42,20 @@ MAX_REPAIRS = 1
 Update = dict[str, Any]
 
 
-class Categories(Protocol):
-    """Knows which product family a name means."""
+class Vocabulary(Protocol):
+    """Knows the names of product families and defects."""
 
     def resolve_category(self, name: str) -> str | None:
         """The family of the fact store that `name` stands for, or None."""
         ...
 
+    def defect_types(self) -> frozenset[str]:
+        """Every defect type that a fact is about, snake case."""
+        ...
+
 
 def build_graph(
-    *, vlm: Vlm, tools: Sequence[BaseTool], facts: Categories, images: ImageStore, fusion: Fusion
+    *, vlm: Vlm, tools: Sequence[BaseTool], facts: Vocabulary, images: ImageStore, fusion: Fusion
 ) -> CompiledStateGraph[InspectionState]:
     """The graph of one inspection, from the parts it is given."""
     nodes = _Nodes(vlm, {tool.name: tool for tool in tools}, facts, images, fusion)
@@ -79,7 +83,7 @@ def _timed(name: str, node: Callable[[InspectionState], Update]) -> Callable[[In
 
 class _Nodes:
     def __init__(
-        self, vlm: Vlm, tools: Mapping[str, BaseTool], facts: Categories, images: ImageStore, fusion: Fusion
+        self, vlm: Vlm, tools: Mapping[str, BaseTool], facts: Vocabulary, images: ImageStore, fusion: Fusion
     ) -> None:
         self.vlm, self.tools, self.facts, self.images, self.fusion = vlm, tools, facts, images, fusion
 
@@ -142,7 +146,8 @@ class _Nodes:
         if state["depth"] == "screen":
             return {"critique": [], "reasoning": []}
         aliases, evidence = self._aliases(state), {item.id: item for item in state["evidence"]}
-        checked = [(s, problems_of(s, aliases, evidence)) for s in read_answer(state["reply"])[1]]
+        types = self.facts.defect_types()
+        checked = [(s, problems_of(s, aliases, evidence, types)) for s in read_answer(state["reply"])[1]]
         faults = [f"{s.text!r}: {', '.join(p)}" for s, p in checked if p]
         if faults and self.vlm.follows_instructions and state.get("repairs", 0) < MAX_REPAIRS:
             return {"critique": faults}
@@ -154,7 +159,7 @@ class _Nodes:
         ]
         warnings = [f"not supported by what it cites: {fault}" for fault in faults]
         for sentence in read_answer(state.get("answer") or "")[1]:
-            if found := problems_of(sentence, aliases, evidence):
+            if found := problems_of(sentence, aliases, evidence, types):
                 warnings.append(f"in the answer, not supported by what it cites: {sentence.text!r}: {', '.join(found)}")
         return {"critique": [], "reasoning": steps, "warnings": warnings}
 
@@ -190,6 +195,8 @@ class _Nodes:
             good = [s for s, step in zip(sentences, steps, strict=True) if step.supported] if value else []
             photo = self.images.photo(state["image_id"])
             findings = build_findings(good, self._aliases(state), state["evidence"], photo.width * photo.height)
+        if self.vlm.caveat and any(finding.defect_type != UNCLASSIFIED for finding in findings):
+            warnings.append(self.vlm.caveat)
         supported = sum(step.supported for step in steps) / max(1, len(steps)) if full else 1.0
         agreement = 1.0 if heard is None else 1 - abs(detector - heard) / 2
         confidence = abs(2 * score - 1) * agreement * supported

@@ -36,11 +36,13 @@ class Vlm:
     follows_instructions: bool = True
     """Understands instructions and criticism in words; a model trained on the fixed prompts alone does not."""
 
+    caveat: str | None = None
+    """What is known against the kinds of defect it names, for the report."""
     failures: tuple[type[Exception], ...] = ()
     """What the chat model raises when it gives no answer."""
 
     def ask(
-        self, images: Sequence[Image.Image], views: Views, text: str, critique: str = "", **limits: int
+        self, images: Sequence[Image.Image], views: Views, text: str, critique: str = "", **limits: Any
     ) -> BaseMessage:
         """The reply to `text` over `images`, labelled as `views` says; `max_tokens` may be limited.
 
@@ -126,11 +128,16 @@ def _local(model: str | None) -> Vlm:
     )
     ours = isinstance(processor, SageProcessor)
     card = folder / "training.json"
-    stage = json.loads(card.read_text(encoding="utf-8"))["stage"] if ours and card.is_file() else "external"
+    trained = json.loads(card.read_text(encoding="utf-8")) if ours and card.is_file() else {"stage": "external"}
     side = int(weights.config.vision_config.image_size) if ours else None
     chat = TransformersChat(model=weights, processor=processor)
     return Vlm(
-        chat, ModelInfo(name=name, revision=revision, stage=stage), side, folder if folder.is_dir() else None, not ours
+        chat,
+        ModelInfo(name=name, revision=revision, stage=trained["stage"]),
+        side,
+        folder if folder.is_dir() else None,
+        follows_instructions=not ours,
+        caveat=trained.get("caveat"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from agent.vlm.prompt import Sentence
@@ -17,13 +17,16 @@ _LEVEL = re.compile(r"\b(" + "|".join(sorted(LEVELS, key=len, reverse=True)) + r
 _PLACE = re.compile(r"\b(" + "|".join(sorted(PLACES, key=len, reverse=True)) + r")\b", re.IGNORECASE)
 
 
-def problems_of(sentence: Sentence, facts: Mapping[str, Fact], evidence: Mapping[str, Evidence]) -> list[str]:
+def problems_of(
+    sentence: Sentence, facts: Mapping[str, Fact], evidence: Mapping[str, Evidence], types: Collection[str]
+) -> list[str]:
     """What is wrong with a sentence; empty when it holds.
 
     Args:
         sentence: with the short ids it cites.
         facts: by short id, F1, F2, …
         evidence: by id, E1, E2, …
+        types: every defect type there is, snake case.
     """
     if not sentence.cites:
         return ["it cites nothing"]
@@ -41,11 +44,9 @@ def problems_of(sentence: Sentence, facts: Mapping[str, Fact], evidence: Mapping
     said_levels = set(_LEVEL.findall(sentence.text)) if levels else set()
     found += [f"the heat map is not {level}" for level in sorted(said_levels - levels)]
     cited_types = {fact.defect_type for fact in read if fact.defect_type}
-    named = {
-        t
-        for t in {f.defect_type for f in facts.values() if f.defect_type}
-        if re.search(rf"\b{t.replace('_', ' ')}\b", sentence.text)
-    }
+    # A sentence on facts about a defect is held to the word for it; elsewhere words such as `run` may mean another thing.
+    looked_for = types if cited_types else {fact.defect_type for fact in facts.values() if fact.defect_type}
+    named = {t for t in looked_for if re.search(rf"\b{t.replace('_', ' ')}\b", sentence.text)}
     if named and not named & cited_types:
         found.append(f"no cited fact is about {', '.join(sorted(named)).replace('_', ' ')}")
     return found

@@ -209,6 +209,12 @@ class FactStore:
             self._current()
             return sorted(self._categories)
 
+    def defect_types(self) -> frozenset[str]:
+        """Every defect type that a fact is about, snake case."""
+        with self._guard:
+            self._current()
+            return frozenset(fact.defect_type for fact in self._facts.values() if fact.defect_type)
+
     def resolve_category(self, name: str) -> str | None:
         """The category that a product's name stands for: `hex nut` is a `fastener`. None if nothing is near.
 

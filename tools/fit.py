@@ -125,7 +125,7 @@ def coreset(patches: Array, size: int, seed: int = 0) -> np.ndarray:
         warnings.simplefilter("ignore", FutureWarning)  # anomalib imports modules that say they have moved
         from anomalib.models.components import KCenterGreedy
 
-    class UnitVectors(KCenterGreedy):  # type: ignore[misc]
+    class UnitVectors(KCenterGreedy):
         """Distances of vectors of length 1 by one matrix-vector product.
 
         The base makes an (n, d) array a step; between the small tensors that the loop keeps, the holes those leave in

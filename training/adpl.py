@@ -117,7 +117,10 @@ def read_adpl(path: Path, images: Path | None = None) -> Iterator[PreferenceReco
         first = seen.setdefault(record.model_dump_json(), number)
         if first != number:
             faults.append(AdplFault(f"record {number}", f"is the same as record {first}"))
-        yield from faults or [record]
+        if faults:
+            yield from faults
+        else:
+            yield record
 
 
 def _values(path: Path) -> Iterator[Any]:

@@ -69,6 +69,8 @@ class ColourEye:
         return Seen(raised / np.linalg.norm(raised, axis=-1, keepdims=True), np.full((16, 16), 0.1, np.float32))
 
 
+TYPES = ("scratch", "stain", "crack", "missing_part")
+"""Defect types there are; facts are of the first two alone."""
 FACTS = [
     Fact.create(f"A {kind} sentence about the {name} of a plate.", category="metal_surface", kind=kind, source="general practice", defect_type=name)
     for name in ("scratch", "stain")
@@ -95,6 +97,9 @@ class FewFacts:
 
     def resolve_category(self, name: str) -> str | None:
         return "metal_surface" if "metal" in name else None
+
+    def defect_types(self) -> frozenset[str]:
+        return frozenset(TYPES)
 
     def categories(self) -> list[str]:
         return ["metal_surface"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -117,6 +118,12 @@ def test_a_model_whose_word_weighs_nothing_cannot_call_a_verdict_in_question() -
     assert state["verdict"] == "anomalous"
     assert state["anomaly_score"] == pytest.approx(state["evidence"][0].values["score"], abs=1e-6)
     assert not any("contradict" in w for w in state["warnings"])
+
+
+@pytest.mark.parametrize(("reply", "told"), [(GOOD, True), ("True. It is hot [E1].", False)])
+def test_what_is_known_against_a_models_kinds_stands_beside_them(reply: str, told: bool) -> None:
+    vlm = replace(scripted(PLAN, SUSPECTS, (reply, 0.9)), caveat="it guesses")
+    assert ("it guesses" in run(vlm)["warnings"]) == told
 
 
 def test_the_verdict_keeps_the_probability_from_before_the_repair() -> None:

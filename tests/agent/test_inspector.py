@@ -111,7 +111,7 @@ def test_fit_then_inspect_by_category(inspector: Inspector, tmp_path: Path) -> N
     ("arguments", "message"),
     [
         ({"category": "no-such-thing-at-all-xyz"}, "neither a fitted detector"),
-        ({"category": "../up"}, "letters, digits"),
+        ({"category": "../up"}, "neither a fitted detector"),
         ({"question": "x" * 100_000}, "100000 characters"),
         ({"question": "  "}, "expected 1 to"),
         ({"depth": "deep"}, "'screen' or 'full'"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from parts import FACTS
+from parts import FACTS, TYPES
 
 from agent.verify import problems_of
 from agent.vlm.prompt import Sentence
@@ -30,10 +30,11 @@ ALIASES = {f"F{i}": fact for i, fact in enumerate(FACTS, 1)}
         ("It measures 42 by 6 px.", ("E2",)),
         ("It has the look of a scratch.", ("F1", "E2")),
         ("The part is flat.", ("F9",)),
+        ("A crack would run through it.", ("E1",)),
     ],
 )
 def test_supported_sentences_pass(text: str, cites: tuple[str, ...]) -> None:
-    assert problems_of(Sentence(text, cites), ALIASES, EVIDENCE) == []
+    assert problems_of(Sentence(text, cites), ALIASES, EVIDENCE, TYPES) == []
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,9 @@ def test_supported_sentences_pass(text: str, cites: tuple[str, ...]) -> None:
         ("It measures 42 by 60 px.", ("E2",), "60"),
         ("It has the look of a scratch.", ("F5",), "scratch"),
         ("It is a stain.", ("E1",), "stain"),
+        ("This fits the description of crack.", ("F1",), "no cited fact is about crack"),
+        ("A missing part.", ("F1", "E1"), "no cited fact is about missing part"),
     ],
 )
 def test_unsupported_sentences_are_named(text: str, cites: tuple[str, ...], problem: str) -> None:
-    assert any(problem in found for found in problems_of(Sentence(text, cites), ALIASES, EVIDENCE))
+    assert any(problem in found for found in problems_of(Sentence(text, cites), ALIASES, EVIDENCE, TYPES))
