@@ -41,7 +41,11 @@ def severity_of(defect_type: str, score: float, area_fraction: float) -> Severit
 
 
 def build_findings(
-    sentences: Sequence[Sentence], facts: Mapping[str, Fact], evidence: Sequence[Evidence], image_pixels: int
+    sentences: Sequence[Sentence],
+    facts: Mapping[str, Fact],
+    evidence: Sequence[Evidence],
+    image_pixels: int,
+    general: Sequence[Fact] = (),
 ) -> list[Finding]:
     """One finding a region; the first carries what the model wrote, the others were not looked at closely.
 
@@ -50,6 +54,7 @@ def build_findings(
         facts: by short id.
         evidence: all evidence of the inspection.
         image_pixels: width times height of the photo.
+        general: facts on what to do with a part whose defect is of no known kind.
     """
     heat = next(item for item in evidence if item.tool == "heatmap")
     regions = heat.values["regions"] or [
@@ -61,6 +66,10 @@ def build_findings(
     # Two kinds named side by side is the model saying that it cannot tell: see the sentence "fits none of".
     kinds = {f.defect_type for f in read if f.kind in ("cause", "impact", "remedy") and f.defect_type}
     defect_type = next((t for t in named if t in kinds), named[0] if len(set(named)) == 1 else UNCLASSIFIED)
+
+    if defect_type == UNCLASSIFIED:
+        read += general
+        cited += [fact.id for fact in general]
 
     def fact_text(kind: FactKind) -> str | None:
         return next((f.text for f in read if f.kind == kind and f.defect_type == defect_type), None)

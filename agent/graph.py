@@ -29,6 +29,7 @@ from agent.vlm.prompt import (
 )
 from knowledge.facts import Fact
 from tools.images import ImageStore
+from tools.toolbox import FactSource
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -42,8 +43,8 @@ MAX_REPAIRS = 1
 Update = dict[str, Any]
 
 
-class Vocabulary(Protocol):
-    """Knows the names of product families and defects."""
+class Knowledge(FactSource, Protocol):
+    """Facts, and the names of product families and defects."""
 
     def resolve_category(self, name: str) -> str | None:
         """The family of the fact store that `name` stands for, or None."""
@@ -55,7 +56,7 @@ class Vocabulary(Protocol):
 
 
 def build_graph(
-    *, vlm: Vlm, tools: Sequence[BaseTool], facts: Vocabulary, images: ImageStore, fusion: Fusion
+    *, vlm: Vlm, tools: Sequence[BaseTool], facts: Knowledge, images: ImageStore, fusion: Fusion
 ) -> CompiledStateGraph[InspectionState]:
     """The graph of one inspection, from the parts it is given."""
     nodes = _Nodes(vlm, {tool.name: tool for tool in tools}, facts, images, fusion)
@@ -83,7 +84,7 @@ def _timed(name: str, node: Callable[[InspectionState], Update]) -> Callable[[In
 
 class _Nodes:
     def __init__(
-        self, vlm: Vlm, tools: Mapping[str, BaseTool], facts: Vocabulary, images: ImageStore, fusion: Fusion
+        self, vlm: Vlm, tools: Mapping[str, BaseTool], facts: Knowledge, images: ImageStore, fusion: Fusion
     ) -> None:
         self.vlm, self.tools, self.facts, self.images, self.fusion = vlm, tools, facts, images, fusion
 
@@ -190,11 +191,16 @@ class _Nodes:
             )
         if full and not steps:
             warnings.append("the model gave no reasons")
-        findings = []
+        findings, general = [], list[Fact]()
         if verdict != "normal":
             good = [s for s, step in zip(sentences, steps, strict=True) if step.supported] if value else []
             photo = self.images.photo(state["image_id"])
-            findings = build_findings(good, self._aliases(state), state["evidence"], photo.width * photo.height)
+            general = (
+                self.facts.search("what to do", kinds=["impact", "remedy"], defect_types=[UNCLASSIFIED]) if full else []
+            )
+            pixels = photo.width * photo.height
+            findings = build_findings(good, self._aliases(state), state["evidence"], pixels, general)
+            general = general if findings[0].defect_type == UNCLASSIFIED else []
         if self.vlm.caveat and any(finding.defect_type != UNCLASSIFIED for finding in findings):
             warnings.append(self.vlm.caveat)
         supported = sum(step.supported for step in steps) / max(1, len(steps)) if full else 1.0
@@ -206,6 +212,7 @@ class _Nodes:
             "confidence": confidence,
             "findings": findings,
             "warnings": warnings,
+            **({"facts": [*(state.get("facts") or []), *general]} if general else {}),
         }
 
     def _aliases(self, state: InspectionState) -> dict[str, Fact]:

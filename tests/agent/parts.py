@@ -78,8 +78,14 @@ FACTS = [
 ] + [Fact.create("A plate is a flat part of rolled metal.", category="metal_surface", kind="object", source="general practice")]  # fmt: skip
 
 
+GENERAL = [
+    Fact.create(f"A {kind} sentence about the unknown.", category="generic_object", kind=kind, source="general practice", defect_type="unclassified")
+    for kind in ("impact", "remedy")
+]  # fmt: skip
+
+
 class FewFacts:
-    """A fact store of nine facts."""
+    """A fact store of nine facts about a plate, and two about what is not known."""
 
     def search(
         self,
@@ -91,7 +97,9 @@ class FewFacts:
         limit: int = 10,
     ) -> list[Fact]:
         found = [
-            f for f in FACTS if (not kinds or f.kind in kinds) and (not defect_types or f.defect_type in defect_types)
+            f
+            for f in FACTS + GENERAL
+            if (not kinds or f.kind in kinds) and (not defect_types or f.defect_type in defect_types)
         ]
         return found[:limit]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from parts import ColourEye, FewFacts, ScriptedChat, plate, scripted
+from parts import GENERAL, ColourEye, FewFacts, ScriptedChat, plate, scripted
 
 from agent.fusion import Fusion
 from agent.graph import build_graph
@@ -147,6 +147,14 @@ def test_unsupported_words_go_back_once_and_are_then_flagged() -> None:
     assert len([w for w in state["warnings"] if "not supported" in w]) == 2
     assert state["findings"][0].defect_type == "unclassified"
     assert state["confidence"] == 0
+
+
+def test_a_defect_of_no_known_kind_still_says_what_to_do() -> None:
+    state = run(scripted(PLAN, SUSPECTS, ("True. The upper left stands out [E1].", 0.9)))
+    first = state["findings"][0]
+    assert first.defect_type == "unclassified"
+    assert (first.impact, first.recommendation) == tuple(fact.text for fact in GENERAL)
+    assert {fact.id for fact in GENERAL} <= {fact.id for fact in state["facts"]} & set(first.cites)
 
 
 def test_a_repaired_answer_is_taken() -> None:
