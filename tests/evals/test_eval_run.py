@@ -155,7 +155,8 @@ def test_a_second_run_starts_anew(fake: Fake, make_folder: Make, tmp_path: Path)
 
 
 CHILD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 sys.path[:0] = sys.argv[3:]
 import conftest
 from evals.run import run_folder
