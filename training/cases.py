@@ -13,7 +13,8 @@ from datasets import Dataset, Features, Image, List, Value, load_from_disk
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 
-from training.draw.scene import BY_NAME, Case, Defect, draw_case
+from training.draw.families import BY_NAME
+from training.draw.scene import Case, Defect, draw_case
 from training.recipe import RecipeError
 from training.text import Look, Looks
 

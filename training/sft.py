@@ -24,8 +24,9 @@ from agent.vlm.eye import weights_revision
 from agent.vlm.nano import build_model, build_processor, train_tokenizer
 from knowledge.facts import shipped_pack
 from training.cases import PHOTOS, TakeLooks, kept_cases, read_case
+from training.draw.families import FAMILIES
 from training.draw.noise import Rng
-from training.draw.scene import FAMILIES, Case
+from training.draw.scene import Case
 from training.recipe import RecipeError, parse
 from training.text import SHARE, TASKS, Example, Looks, Writer
 

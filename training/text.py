@@ -10,8 +10,9 @@ import numpy as np
 
 from agent.vlm.prompt import VERDICT_QUESTION, NumberedFact, Plan, Views, plan_reply, plan_text, question_text
 from knowledge.facts import Fact, Pack
+from training.draw.families import BY_NAME
 from training.draw.noise import Rng
-from training.draw.scene import BY_NAME, Case
+from training.draw.scene import Case
 
 SHARE = {"screen": 0.4, "plan": 0.4, "alone": 0.2, "suspect": 1.0, "verdict": 0.7, "question": 0.2}
 """How often each task is written for a case, on average."""

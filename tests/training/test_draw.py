@@ -13,9 +13,10 @@ import pytest
 
 from knowledge.facts import shipped_pack
 from training.draw.defects import SURFACE_DEFECTS
+from training.draw.families import BY_NAME, CATEGORIES, FAMILIES, Family
 from training.draw.faults import PRODUCT_FAULTS
 from training.draw.noise import fractal, grid
-from training.draw.scene import BY_NAME, CATEGORIES, FAMILIES, Case, Family, draw_case, sheet
+from training.draw.scene import Case, draw_case, sheet
 from training.draw.surface import Surface, blank
 from training.text import KINDS, Writer
 
@@ -192,7 +193,7 @@ def test_the_mask_of_a_product_fault_is_where_the_product_changed(family: str, n
     applied = 0
     for seed in range(4):
         rng = np.random.default_rng([seed, 2])
-        product = BY_NAME[family].make(rng)(rng, 128)  # type: ignore[operator]
+        product = BY_NAME[family].make(rng)(rng, 128)
         before = product.flatten()
         made = PRODUCT_FAULTS[name](product, rng, 0.7)
         np.testing.assert_array_equal(product.flatten().albedo, before.albedo)

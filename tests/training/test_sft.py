@@ -250,7 +250,7 @@ def test_what_is_not_there_is_named_before_anything_is_drawn(
 def kept(tmp_path_factory: pytest.TempPathFactory, cheap_looks: Any) -> Path:
     """A folder of drawn cases."""
     from training.cases import kept_cases
-    from training.draw.scene import FAMILIES
+    from training.draw.families import FAMILIES
 
     folder = tmp_path_factory.mktemp("cases")
     kept_cases(folder, 25, 6, tuple(f.name for f in FAMILIES), cheap_looks, processes=1, eye="colours")
@@ -302,7 +302,7 @@ def test_a_kept_case_is_the_case_that_was_drawn(kept: Path, cheap_looks: Any) ->
 
 def test_cases_are_drawn_once(kept: Path) -> None:
     from training.cases import kept_cases
-    from training.draw.scene import FAMILIES
+    from training.draw.families import FAMILIES
 
     def never(*_: object) -> Any:
         raise AssertionError("drawn again")
@@ -319,7 +319,7 @@ def test_cases_that_were_drawn_otherwise_are_refused(
     kept: Path, cheap_looks: Any, other: dict[str, Any], named: str
 ) -> None:
     from training.cases import kept_cases
-    from training.draw.scene import FAMILIES
+    from training.draw.families import FAMILIES
 
     asked = {"families": tuple(f.name for f in FAMILIES), "seed": 6, "eye": "colours"} | other
     with pytest.raises(RecipeError, match=f"holds cases of other {named};"):

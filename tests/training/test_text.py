@@ -18,7 +18,8 @@ from knowledge.facts import Fact, shipped_pack
 from tools.evidence import Evidence
 from tools.regions import PLACES, place_of_box
 from training import text as training_text
-from training.draw.scene import BY_NAME, FAMILIES, Case, draw_case
+from training.draw.families import BY_NAME, FAMILIES
+from training.draw.scene import Case, draw_case
 from training.text import KINDS, Example, Looks, Writer, words
 
 CASES = 90

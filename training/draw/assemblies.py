@@ -1,4 +1,4 @@
-"""Families that stand in the picture: shapes, layouts and assemblies on a background."""
+"""Families made of parts: boards, trays, housings, counted goods."""
 
 from __future__ import annotations
 
@@ -8,73 +8,9 @@ import cv2
 import numpy as np
 
 from training.draw.noise import Field, Rng, fractal, grain, grid, lettering, smooth
+from training.draw.shapes import dome, lattice, polar, polygon, ring_of_parts, rounded_box
 from training.draw.surface import Part, Product, Surface, blank, paint
 from training.draw.textures import Draw, brushed_metal, colour, painted
-
-
-def _polar(size: int) -> tuple[Field, Field, Field, Field]:
-    x, y = grid(size)
-    return x, y, np.hypot(x, y).astype(np.float32), np.arctan2(y, x).astype(np.float32)
-
-
-def _rounded_box(x: Field, y: Field, w: float, h: float, r: float) -> Field:
-    dx, dy = np.abs(x) - w + r, np.abs(y) - h + r
-    return np.asarray(
-        np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0) - r, np.float32
-    )
-
-
-def _polygon(r: Field, angle: Field, sides: int, radius: float) -> Field:
-    step = 2 * np.pi / sides
-    return np.asarray(r * np.cos((angle + np.pi) % step - step / 2) - radius, np.float32)
-
-
-def _dome(s: Surface, distance: Field, width: float, rise: float) -> None:
-    """Round the edge of a shape: height rises over `width` inside its outline."""
-    t = np.clip(-distance / width, 0, 1)
-    s.height += (rise * np.sqrt(1 - (1 - t) ** 2)).astype(np.float32)
-
-
-def washer_nut(rng: Rng) -> Draw:
-    sides, hole = int(rng.choice([0, 0, 4, 6, 6, 8])), rng.uniform(0.2, 0.5)
-    radius, base, thread = rng.uniform(0.6, 0.85), colour(rng, 0.35, 0.8, 0.2), rng.random() < 0.6
-    metal, angle0 = brushed_metal(rng), rng.uniform(0, 6)
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = metal(rng, size).base
-        _, _, r, angle = _polar(size)
-        outer = r - radius if sides == 0 else _polygon(r, angle + angle0, sides, radius)
-        distance = np.maximum(outer, hole - r).astype(np.float32)
-        s.alpha = smooth(distance, 3 / size)
-        paint(s, np.full_like(r, 0.6), base)
-        _dome(s, distance, 0.1, 6)
-        if thread:
-            ring = smooth(np.abs(r - hole * 1.12) - 0.02, 0.02)
-            paint(s, 0.6 * ring, (0.1, 0.1, 0.1))
-        return Product(s)
-
-    return draw
-
-
-def gear(rng: Rng) -> Draw:
-    teeth, depth, hub = int(rng.integers(10, 36)), rng.uniform(0.06, 0.14), rng.uniform(0.15, 0.3)
-    holes, base, metal = int(rng.choice([0, 4, 5, 6])), colour(rng, 0.3, 0.75, 0.3), brushed_metal(rng)
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = metal(rng, size).base
-        x, y, r, angle = _polar(size)
-        edge = 0.82 + depth / 2 * np.tanh(4 * np.cos(teeth * angle))
-        distance = np.maximum(r - edge, hub - r)
-        for i in range(holes):
-            a = 2 * np.pi * i / holes
-            distance = np.maximum(distance, 0.09 - np.hypot(x - 0.5 * np.cos(a), y - 0.5 * np.sin(a)))
-        s.alpha = smooth(distance.astype(np.float32), 4 / size)
-        paint(s, np.full_like(r, 0.7), base)
-        _dome(s, distance.astype(np.float32), 0.05, 4)
-        s.height -= 5 * smooth(np.abs(r - 0.55) - 0.12, 0.05)
-        return Product(s)
-
-    return draw
 
 
 def bearing(rng: Rng) -> Draw:
@@ -82,13 +18,16 @@ def bearing(rng: Rng) -> Draw:
 
     def draw(rng: Rng, size: int) -> Product:
         s = blank(size, base, 0.7)
-        _, _, r, _ = _polar(size)
+        _, _, r, _ = polar(size)
         s.alpha = smooth(np.maximum(r - 0.86, 0.28 - r).astype(np.float32), 3 / size)
         paint(s, smooth(np.abs(r - 0.57) - 0.13, 0.02), (0.12, 0.12, 0.12))
         s.height += 4 * smooth(np.abs(r - 0.57) - 0.13, 0.06) * -1
         s.height += 0.4 * np.sin(r * 200).astype(np.float32)
         return Product(
-            s, parts=_ring(balls, 0.57, _ball(size, 0.23 * size, (0.8, 0.8, 0.82)), size, rng.uniform(0, 6), "ball")
+            s,
+            parts=ring_of_parts(
+                balls, 0.57, _ball(size, 0.23 * size, (0.8, 0.8, 0.82)), size, rng.uniform(0, 6), "ball"
+            ),
         )
 
     return draw
@@ -97,48 +36,10 @@ def bearing(rng: Rng) -> Draw:
 def _ball(size: int, across: float, tint: tuple[float, float, float], gloss: float = 0.9) -> Surface:
     n = max(12, int(across))
     s = blank(n, tint, gloss)
-    _, _, r, _ = _polar(n)
+    _, _, r, _ = polar(n)
     s.alpha = smooth(r - 0.92, 4 / n)
     s.height = (n / 3 * np.sqrt(np.clip(1 - r * r, 0, 1))).astype(np.float32)
     s.albedo *= (1.05 - 0.5 * r**2)[..., None]
-    return s
-
-
-def _ring(count: int, radius: float, part: Surface, size: int, start: float, kind: str) -> tuple[Part, ...]:
-    return tuple(
-        Part(
-            part, size / 2 * (1 + radius * np.cos(a)), size / 2 * (1 + radius * np.sin(a)), float(np.degrees(-a)), kind
-        )
-        for a in start + 2 * np.pi * np.arange(count) / count
-    )
-
-
-def _lattice(
-    columns: int, rows: int, span: tuple[float, float], size: int, rng: Rng, jitter: float
-) -> list[tuple[float, float]]:
-    xs = np.linspace(-span[0], span[0], columns) if columns > 1 else np.zeros(1)
-    ys = np.linspace(-span[1], span[1], rows) if rows > 1 else np.zeros(1)
-    return [
-        (size / 2 * (1 + x) + rng.normal(0, jitter), size / 2 * (1 + y) + rng.normal(0, jitter)) for y in ys for x in xs
-    ]
-
-
-def _screw(rng: Rng, n: int, tint: tuple[float, float, float], head: int) -> Surface:
-    s = blank(n, tint, 0.7)
-    x, y, r, angle = _polar(n)
-    distance = r - 0.9 if head < 3 else _polygon(r, angle, 6, 0.8)
-    s.alpha = smooth(distance.astype(np.float32), 4 / n)
-    _dome(s, distance.astype(np.float32), 0.5, n / 8)
-    slot: Field = np.abs(y) - 0.13
-    if head % 3 == 0:
-        slot = np.minimum(np.maximum(slot, np.abs(x) - 0.55), np.maximum(np.abs(x) - 0.13, np.abs(y) - 0.55))
-    elif head % 3 == 1:
-        slot = np.maximum(slot, np.abs(x) - 0.8)
-    else:
-        slot = _polygon(r, angle, 6, 0.4)
-    cover = smooth(slot.astype(np.float32), 0.08)
-    paint(s, 0.8 * cover, (0.05, 0.05, 0.05))
-    s.height -= cover * n / 10
     return s
 
 
@@ -154,17 +55,17 @@ def screwed_plate(rng: Rng) -> Draw:
 
     def draw(rng: Rng, size: int) -> Product:
         s = plate(rng, size).base
-        x, y, _, _ = _polar(size)
-        distance = _rounded_box(x, y, w, h, corner)
+        x, y, _, _ = polar(size)
+        distance = rounded_box(x, y, w, h, corner)
         s.alpha = smooth(distance, 3 / size)
-        _dome(s, distance, 0.06, 4)
+        dome(s, distance, 0.06, 4)
         if vent:
             slots = smooth(np.maximum(np.abs(x) - 0.35 * w, 0.3 - 0.5 * np.cos(y * 40)), 0.2) * smooth(
                 np.abs(y) - 0.35 * h, 0.05
             )
             paint(s, 0.7 * slots, (0.08, 0.08, 0.08))
         n = max(12, int(across * size))
-        seats = _lattice(columns, rows, (0.78 * w, 0.75 * h), size, rng, 0.4)
+        seats = lattice(columns, rows, (0.78 * w, 0.75 * h), size, rng, 0.4)
         # The seat under each screw: what one sees when the screw is missing.
         for sx, sy in seats:
             hole = smooth(
@@ -177,6 +78,25 @@ def screwed_plate(rng: Rng) -> Draw:
         return Product(s, parts=parts, spare=spare)
 
     return draw
+
+
+def _screw(rng: Rng, n: int, tint: tuple[float, float, float], head: int) -> Surface:
+    s = blank(n, tint, 0.7)
+    x, y, r, angle = polar(n)
+    distance = r - 0.9 if head < 3 else polygon(r, angle, 6, 0.8)
+    s.alpha = smooth(distance.astype(np.float32), 4 / n)
+    dome(s, distance.astype(np.float32), 0.5, n / 8)
+    slot: Field = np.abs(y) - 0.13
+    if head % 3 == 0:
+        slot = np.minimum(np.maximum(slot, np.abs(x) - 0.55), np.maximum(np.abs(x) - 0.13, np.abs(y) - 0.55))
+    elif head % 3 == 1:
+        slot = np.maximum(slot, np.abs(x) - 0.8)
+    else:
+        slot = polygon(r, angle, 6, 0.4)
+    cover = smooth(slot.astype(np.float32), 0.08)
+    paint(s, 0.8 * cover, (0.05, 0.05, 0.05))
+    s.height -= cover * n / 10
+    return s
 
 
 def _tracks(plan: Rng, size: int, pitch: float, fat: float) -> Field:
@@ -243,7 +163,7 @@ def _chip(rng: Rng, w: int, h: int, style: int) -> Surface:
     s = blank(n, (0.1, 0.1, 0.11), 0.3, alpha=0.0)
     x, y = grid(n)
     bw, bh = w / n * (0.72 if style == 0 else 1), h / n
-    body = smooth(_rounded_box(x, y, bw, bh, 0.03), 4 / n)
+    body = smooth(rounded_box(x, y, bw, bh, 0.03), 4 / n)
     s.alpha = body.copy()
     if style == 0:  # Integrated circuit: legs left and right.
         legs = smooth(np.maximum(np.abs(y) - bh * 0.92, np.abs(x) - w / n), 2 / n) * (np.cos(y * 9 * np.pi) > 0)
@@ -306,19 +226,19 @@ def connector(rng: Rng) -> Draw:
 
     def draw(rng: Rng, size: int) -> Product:
         s = blank(size, shell, 0.3)
-        x, y, _, _ = _polar(size)
-        distance = _rounded_box(x, y, 0.9, h, 0.08)
+        x, y, _, _ = polar(size)
+        distance = rounded_box(x, y, 0.9, h, 0.08)
         s.alpha = smooth(distance, 3 / size)
-        _dome(s, distance, 0.05, 4)
-        inner = _rounded_box(x, y, 0.82, h - 0.08, 0.04)
+        dome(s, distance, 0.05, 4)
+        inner = rounded_box(x, y, 0.82, h - 0.08, 0.04)
         paint(s, smooth(inner, 0.02), tuple(c * 0.5 for c in shell))  # type: ignore[arg-type]
         s.height -= 4 * smooth(inner, 0.03)
         n = max(8, int(0.55 * 0.82 * size / columns))
         p = blank(n, pin, 0.8)
         u, v = grid(n)
-        p.alpha = smooth(_rounded_box(u, v, 0.6, 0.6, 0.2), 4 / n)
+        p.alpha = smooth(rounded_box(u, v, 0.6, 0.6, 0.2), 4 / n)
         p.height += 3 * p.alpha
-        seats = _lattice(columns, rows, (0.7, h - 0.2 if rows > 1 else 0), size, rng, 0.25)
+        seats = lattice(columns, rows, (0.7, h - 0.2 if rows > 1 else 0), size, rng, 0.25)
         return Product(s, parts=tuple(Part(p, a, b, 0, "pin") for a, b in seats))
 
     return draw
@@ -333,23 +253,23 @@ def tablets(rng: Rng) -> Draw:
     def make(tint: tuple[float, float, float], n: int) -> Surface:
         s = blank(n, tint, 0.4)
         x, y = grid(n)
-        d = _rounded_box(x, y, 0.9, 0.9 * oval, 0.9 * oval)
+        d = rounded_box(x, y, 0.9, 0.9 * oval, 0.9 * oval)
         s.alpha = smooth(d, 4 / n)
         if capsule:
             paint(s, (x > 0).astype(np.float32), second)
         elif oval > 0.85:
             paint(s, 0.35 * smooth(np.abs(x) - 0.03, 0.05), tuple(c * 0.5 for c in tint))  # type: ignore[arg-type]
-        _dome(s, d, 0.5, n / 5)
+        dome(s, d, 0.5, n / 5)
         return s
 
     def draw(rng: Rng, size: int) -> Product:
         s = blank(size, foil, 0.6)
-        x, y, _, _ = _polar(size)
-        distance = _rounded_box(x, y, 0.95, 0.9, 0.1)
+        x, y, _, _ = polar(size)
+        distance = rounded_box(x, y, 0.95, 0.9, 0.1)
         s.alpha = smooth(distance, 3 / size)
         s.height += 0.5 * grain(rng, size, (3, 3))
         cell = min(1.8 / columns, 1.7 / rows)
-        seats = _lattice(columns, rows, (0.95 - 0.95 / columns, 0.9 - 0.9 / rows), size, rng, 0.2)
+        seats = lattice(columns, rows, (0.95 - 0.95 / columns, 0.9 - 0.9 / rows), size, rng, 0.2)
         for a, b in seats:
             d = np.hypot(x - (a / size * 2 - 1), y - (b / size * 2 - 1)) - 0.46 * cell
             ring = smooth(d.astype(np.float32), 0.03)
@@ -362,107 +282,6 @@ def tablets(rng: Rng) -> Draw:
     return draw
 
 
-def pill(rng: Rng) -> Draw:
-    aspect, tint, mark, two = rng.uniform(0.4, 1), colour(rng, 0.4, 0.97, 0.9), rng.random() < 0.6, rng.random() < 0.4
-    second, speck = colour(rng, 0.3, 0.95, 0.9), rng.random() < 0.3
-    text = "".join(rng.choice(list("ABFHKLMPRT0134578"), int(rng.integers(1, 4))))
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, tint, 0.35)
-        x, y, _, _ = _polar(size)
-        d = _rounded_box(x, y, 0.8, 0.8 * aspect, 0.8 * aspect)
-        s.alpha = smooth(d, 3 / size)
-        if two:
-            paint(s, smooth(-x, 0.02), second)
-            s.height -= 1.5 * smooth(np.abs(x) - 0.01, 0.02)
-        if speck:
-            paint(s, 0.7 * np.clip(grain(rng, size, (1.2, 1.2)) - 1.9, 0, 1), (0.6, 0.2, 0.15))
-        pattern = np.zeros((size, size), np.float32)
-        if mark:
-            pattern = lettering(
-                size, text, (int(size * (0.5 - 0.075 * len(text))), int(size * 0.56)), size / 224 * 1.1, 2
-            )
-        _dome(s, d, 0.5, 20)
-        s.height += 0.5 * fractal(rng, size, 50, 2)
-        return Product(
-            s,
-            pattern=pattern if mark else None,
-            pattern_colour=tuple(c * 0.45 for c in tint),  # type: ignore[arg-type]
-            pattern_gloss=0.2,
-        )
-
-    return draw
-
-
-def baked(rng: Rng) -> Draw:
-    """Biscuit, bread roll or cracker with crumbs, holes or chips."""
-    light = np.array([rng.uniform(0.6, 0.85), rng.uniform(0.42, 0.6), rng.uniform(0.2, 0.4)])
-    square, holes, chips, wobble = rng.random() < 0.3, rng.random() < 0.4, rng.random() < 0.5, rng.uniform(0.01, 0.1)
-    dots = int(rng.integers(8, 30))
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, tuple(light), 0.05)
-        x, y, r, angle = _polar(size)
-        bump = sum(rng.normal(0, wobble / k) * np.cos(k * angle + rng.uniform(0, 6)) for k in range(2, 8))
-        d = (_rounded_box(x, y, 0.72, 0.72, 0.12) if square else r - 0.76) + bump
-        d = np.asarray(d, np.float32)
-        s.alpha = smooth(d, 4 / size)
-        crust = fractal(rng, size, 4, 5)
-        paint(
-            s,
-            (0.7 * np.clip(1 + d / 0.25, 0, 1) ** 2 + 0.5 * crust * (1 - np.clip(1 + d / 0.25, 0, 1))).astype(
-                np.float32
-            ),
-            tuple(light * 0.55),
-        )
-        s.height += 4 * fractal(rng, size, 14, 4)
-        _dome(s, d, 0.4, 12)
-        if holes:
-            for a, b in _lattice(4, 4, (0.5, 0.5), size, rng, 1.5):
-                spot = smooth(
-                    (np.hypot(x - (a / size * 2 - 1), y - (b / size * 2 - 1)) - 0.035).astype(np.float32), 0.03
-                )
-                paint(s, 0.7 * spot, tuple(light * 0.3))
-        if chips:
-            for _ in range(dots):
-                a, b = rng.uniform(-0.6, 0.6, 2)
-                spot = smooth(
-                    (np.hypot((x - a) * rng.uniform(0.8, 1.3), y - b) - rng.uniform(0.03, 0.09)).astype(np.float32),
-                    0.03,
-                )
-                paint(s, 0.9 * spot, (0.2, 0.1, 0.05), 0.2)
-                s.height += 3 * spot
-        return Product(s)
-
-    return draw
-
-
-def vessel_mouth(rng: Rng) -> Draw:
-    """A bottle, jar or pipe end seen from above: concentric rings."""
-    rings = [
-        (float(r), float(w), colour(rng, 0.05, 0.9, 0.5))
-        for r, w in zip(np.sort(rng.uniform(0.2, 0.8, 5)), rng.uniform(0.02, 0.1, 5), strict=True)
-    ]
-    base, inner = colour(rng, 0.1, 0.8, 0.5), colour(rng, 0.02, 0.3, 0.3)
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, 0.6)
-        _, _, r, angle = _polar(size)
-        s.alpha = smooth(r - 0.88, 3 / size)
-        paint(s, smooth(r - rings[0][0], 0.03), inner)
-        for radius, width, tint in rings:
-            ring = smooth(np.abs(r - radius) - width, 0.03)
-            paint(s, 0.8 * ring, tint)
-            s.height += 4 * ring
-        glare = np.clip(np.cos(angle * 2 + rng.uniform(0, 6)), 0, 1) ** 6 * smooth(
-            np.abs(r - rings[-1][0]) - 0.05, 0.05
-        )
-        paint(s, (0.5 * glare).astype(np.float32), (1, 1, 1))
-        return Product(s)
-
-    return draw
-
-
 def cable(rng: Rng) -> Draw:
     """Cross-section of a cable: coloured cores with strands inside a jacket."""
     count = int(rng.integers(2, 5))
@@ -471,7 +290,7 @@ def cable(rng: Rng) -> Draw:
 
     def draw(rng: Rng, size: int) -> Product:
         s = blank(size, jacket, 0.2)
-        _x, _y, r, _ = _polar(size)
+        _x, _y, r, _ = polar(size)
         s.alpha = smooth(r - 0.85, 3 / size)
         paint(s, smooth(r - 0.7, 0.02), (0.75, 0.75, 0.72))
         n = int(size * 0.62 / (1.2 if count == 2 else 1.4))
@@ -506,50 +325,19 @@ def bristles(rng: Rng) -> Draw:
 
     def draw(rng: Rng, size: int) -> Product:
         s = blank(size, handle, 0.4)
-        x, y, _, _ = _polar(size)
+        x, y, _, _ = polar(size)
         w = 0.14 * columns * 0.8
-        d = _rounded_box(x, y, min(w, 0.92), 0.92, 0.3)
+        d = rounded_box(x, y, min(w, 0.92), 0.92, 0.3)
         s.alpha = smooth(d, 3 / size)
         n = max(10, int(size * 0.92 / rows))
         parts = []
-        for i, (a, b) in enumerate(_lattice(columns, rows, (min(w, 0.92) - 0.16, 0.76), size, rng, 0.6)):
+        for i, (a, b) in enumerate(lattice(columns, rows, (min(w, 0.92) - 0.16, 0.76), size, rng, 0.6)):
             tuft = blank(n, tints[(i // columns + i) % 3], 0.1)
             u, v = grid(n)
             tuft.alpha = smooth((np.hypot(u, v) - 0.85).astype(np.float32), 4 / n)
             tuft.albedo *= np.clip(0.75 + 0.35 * grain(rng, n, (0.6, 0.6)), 0.2, 1.2)[..., None]
             parts.append(Part(tuft, a, b, rng.uniform(0, 360), "tuft"))
         return Product(s, parts=tuple(parts))
-
-    return draw
-
-
-def moulded_cap(rng: Rng) -> Draw:
-    tint, ribs, w, h = (
-        colour(rng, 0.1, 0.95, 0.95),
-        int(rng.integers(0, 40)),
-        rng.uniform(0.55, 0.85),
-        rng.uniform(0.5, 0.85),
-    )
-    shape, logo, bosses = int(rng.integers(3)), rng.random() < 0.5, int(rng.integers(0, 5))
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, tint, 0.5)
-        x, y, r, angle = _polar(size)
-        d = [r - w, _rounded_box(x, y, w, h, 0.15), _polygon(r, angle, 6, h)][shape].astype(np.float32)
-        if ribs > 8 and shape == 0:
-            d = d + (0.015 * np.cos(ribs * angle)).astype(np.float32)
-        s.alpha = smooth(d, 3 / size)
-        _dome(s, d, 0.12, 8)
-        s.height -= 3 * smooth(np.abs(d + 0.2) - 0.02, 0.02)
-        for i in range(bosses):
-            a = 2 * np.pi * i / max(bosses, 1)
-            spot = smooth((np.hypot(x - 0.35 * np.cos(a), y - 0.35 * np.sin(a)) - 0.07).astype(np.float32), 0.03)
-            s.height += 6 * spot
-        if logo:
-            ring = smooth((np.abs(np.hypot(x, y * 1.5) - 0.2) - 0.03).astype(np.float32), 0.02)
-            s.height += 3 * ring
-        s.height += 0.3 * fractal(rng, size, 60, 2)
-        return Product(s)
 
     return draw
 
@@ -565,71 +353,21 @@ def battery_tray(rng: Rng) -> Draw:
 
     def draw(rng: Rng, size: int) -> Product:
         s = blank(size, tray, 0.2)
-        x, y, _, _ = _polar(size)
-        s.alpha = smooth(_rounded_box(x, y, 0.95, 0.95, 0.05), 3 / size)
+        x, y, _, _ = polar(size)
+        s.alpha = smooth(rounded_box(x, y, 0.95, 0.95, 0.05), 3 / size)
         s.height += 0.6 * fractal(rng, size, 30, 3)
         n = int(size * 0.86 / max(columns, rows))
         cell = blank(n, tint, 0.5)
-        _, _, r, _ = _polar(n)
+        _, _, r, _ = polar(n)
         cell.alpha = smooth(r - 0.92, 4 / n)
         paint(cell, smooth(r - 0.75, 4 / n), top, 0.8)
         paint(cell, smooth(np.abs(r - 0.5) - 0.04, 4 / n), (0.25, 0.25, 0.25))
         cell.height += 5 * smooth(r - 0.35, 0.1) + 4 * cell.alpha
         other = cell.copy()
         paint(other, smooth(r - 0.7, 4 / n), (0.3, 0.3, 0.32), 0.4)
-        seats = _lattice(columns, rows, (0.92 - 0.92 / columns, 0.92 - 0.92 / rows), size, rng, 0.4)
+        seats = lattice(columns, rows, (0.92 - 0.92 / columns, 0.92 - 0.92 / rows), size, rng, 0.4)
         return Product(
             s, parts=tuple(Part(cell, a, b, 0, "cell") for a, b in seats), spare=(Part(other, 0, 0, 0, "cell"),)
         )
-
-    return draw
-
-
-def shaft(rng: Rng) -> Draw:
-    """A turned shaft, tube or bolt lying across the picture."""
-    steps = [
-        (float(a), float(h))
-        for a, h in zip(np.sort(rng.uniform(-0.8, 0.8, 4)), rng.uniform(0.15, 0.42, 4), strict=True)
-    ]
-    thread, tint = rng.random() < 0.5, colour(rng, 0.4, 0.75, 0.15)
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, tint, 0.6)
-        x, y = grid(size)
-        radius = np.full_like(x, 0.25)
-        for start, h in steps:
-            radius = np.where(x > start, h, radius)
-        radius = cv2.GaussianBlur(radius.astype(np.float32), (0, 0), size / 150)
-        d = np.maximum(np.abs(y) - radius, np.abs(x) - 0.93).astype(np.float32)
-        s.alpha = smooth(d, 3 / size)
-        s.height += (size / 5 * np.sqrt(np.clip(radius**2 - y * y, 0, 1))).astype(np.float32)
-        if thread:
-            zone = smooth(steps[1][0] - x, 0.02) * smooth(x - steps[2][0], 0.02)
-            s.height += (2.0 * zone * np.sin((x + 0.06 * y) * 110)).astype(np.float32)
-        s.height += 0.25 * grain(rng, size, (0.4, 10))
-        s.albedo *= (1 + 0.08 * grain(rng, size, (0.5, 20)))[..., None]
-        return Product(s)
-
-    return draw
-
-
-def ring_seal(rng: Rng) -> Draw:
-    tint, radius, width, lip = (
-        colour(rng, 0.03, 0.4, 0.5),
-        rng.uniform(0.5, 0.75),
-        rng.uniform(0.08, 0.22),
-        rng.random() < 0.5,
-    )
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, tint, 0.35)
-        _, _, r, _ = _polar(size)
-        d = (np.abs(r - radius) - width).astype(np.float32)
-        s.alpha = smooth(d, 3 / size)
-        _dome(s, d, width, 10)
-        if lip:
-            s.height -= 3 * smooth(np.abs(r - radius) - 0.02, 0.03)
-        s.height += 0.3 * grain(rng, size, (0.8, 0.8))
-        return Product(s)
 
     return draw
