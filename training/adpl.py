@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 QUESTIONS = 5
 ANSWERS = 4
@@ -25,11 +25,25 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
 
+class MleScores(_Part):
+    """How good an answer is on each scale of MLE, 1 to 5; their mean ranks it."""
+
+    type: int = Field(ge=1, le=5)
+    location: int = Field(ge=1, le=5)
+    logic: int = Field(ge=1, le=5)
+
+    @property
+    def mean(self) -> float:
+        return (self.type + self.location + self.logic) / 3
+
+
 class RankedAnswer(_Part):
     """One of the answers to a question; its rank is its place in the list."""
 
     answer_en: Words
     answer_cn: str | None = None
+    scores: MleScores | None = None
+    """Known for made answers, whose faults are known."""
 
 
 class RankedQuestion(_Part):
@@ -55,8 +69,23 @@ class RankedQuestion(_Part):
         return self
 
 
+class MarkedDefect(_Part):
+    """A defect of the test image whose place is known."""
+
+    defect_type: Words
+    severity: float = Field(ge=0, le=1)
+    """0 barely visible to 1 plain to anyone."""
+    box: tuple[int, int, int, int]
+    """x0, y0, x1, y1 in pixels, end exclusive."""
+    mask: Words
+    """Path of a grey picture of the photo's size, white on the defect, below the folder of images."""
+
+
 class PreferenceRecord(_Part):
-    """One image pair with its five questions."""
+    """One image pair with its five questions.
+
+    The published set has the fields up to `conclusion_en`; those after it are known for made records.
+    """
 
     domain: Words
     test_image: Words
@@ -67,6 +96,13 @@ class PreferenceRecord(_Part):
     question_answer: list[RankedQuestion]
     conclusion_en: Words | None = None
     """For all questions together; in `defect diagnosis` each has its own instead."""
+    split: str | None = None
+    family: str | None = None
+    """Which product was drawn."""
+    facts: list[str] | None = None
+    """Ids of facts; an answer cites the first as [F1]."""
+    defects: list[MarkedDefect] | None = None
+    """Empty for a normal test image; none where nobody marked it."""
 
     @model_validator(mode="after")
     def _five_with_conclusions(self) -> Self:

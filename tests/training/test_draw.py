@@ -16,7 +16,8 @@ from training.draw.defects import SURFACE_DEFECTS
 from training.draw.families import BY_NAME, CATEGORIES, FAMILIES, Family
 from training.draw.faults import PRODUCT_FAULTS
 from training.draw.noise import fractal, grid
-from training.draw.scene import Case, draw_case, sheet
+from training.draw.scene import Case, draw_case
+from training.draw.sheet import sheet
 from training.draw.surface import Surface, blank
 from training.text import KINDS, Writer
 

@@ -24,6 +24,8 @@ class Family:
     """The surface fills the picture and continues past its border."""
     called: Mapping[str, str] = field(default_factory=dict)
     """What a drawn defect is called on this product, where that is another word."""
+    grey: float = 0.25
+    """Share of stations with a monochrome camera, 0..1."""
 
     @property
     def defect_types(self) -> tuple[str, ...]:
@@ -39,7 +41,7 @@ _TRACKS = ("open_circuit", "short_circuit", "mouse_bite", "spur", "pinhole", "sp
 
 FAMILIES: tuple[Family, ...] = (
     Family("brushed_metal", "metal_surface", textures.brushed_metal, (*_METAL, "hole", "uneven_surface"), True),
-    Family("ground_ceramic", "magnet", textures.ground_ceramic, ("crack", "pit", "chip", "fray", "uneven_surface", "scratch", "stain", "break"), True, {"fray": "uneven_surface", "pit": "blowhole"}),
+    Family("ground_ceramic", "magnet", textures.ground_ceramic, ("crack", "pit", "chip", "fray", "uneven_surface", "scratch", "stain", "break"), True, {"fray": "uneven_surface", "pit": "blowhole"}, grey=0.6),
     Family("cast_metal", "casting", textures.cast_metal, (*_METAL, "hole", "uneven_surface"), True, {"pit": "porosity", "hole": "blowhole"}),
     Family("rolled_steel", "metal_surface", textures.rolled_steel, (*_METAL, "wrinkle", "crazing"), True),
     Family("wood", "wood", textures.wood, ("scratch", "crack", "hole", "stain", "dent", "burn", "discolouration", "scuff"), True),
@@ -50,7 +52,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("concrete", "road_concrete", textures.concrete, ("crack", "hole", "chip", "stain", "crazing", "corrosion"), True),
     Family("painted", "coating_paint", textures.painted, ("scratch", "bubble", "run", "dent", "contamination", "crazing", "corrosion", "scuff"), True),
     Family("printed_paper", "paper_print", textures.printed_paper, ("misprint", "misprint", "stain", "cut", "wrinkle", "hole", "scratch", "contamination"), True),
-    Family("solar_cell", "solar_cell", textures.solar_cell, ("crack", "crack", "discolouration", "break", "scratch", "stain", "open_circuit", "burn"), True, {"open_circuit": "finger_interruption"}),
+    Family("solar_cell", "solar_cell", textures.solar_cell, ("crack", "crack", "discolouration", "break", "scratch", "stain", "open_circuit", "burn"), True, {"open_circuit": "finger_interruption"}, grey=0.6),
     Family("display", "display_glass", textures.display, ("scratch", "crack", "stain", "contamination", "bubble", "discolouration", "pit"), True),
     Family("rubber_mat", "rubber_seal", textures.rubber_mat, ("cut", "hole", "scuff", "deformation", "stain", "foreign_body", "bubble"), True),
     Family("seam", "textile_stitching", textures.seam, ("open_circuit", "misprint", "cut", "fray", "stain", "wrinkle"), True, {"open_circuit": "skipped_stitch", "misprint": "loose_stitch"}),

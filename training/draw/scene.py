@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from training.draw.allowed import VARIATIONS
+from training.draw.camera import Matrix, Setup, draw_setup, move, pose_matrix, snap
 from training.draw.defects import SURFACE_DEFECTS
 from training.draw.families import FAMILIES, Family
-from training.draw.faults import PRODUCT_FAULTS
-from training.draw.noise import Rng
-from training.draw.surface import Product, draw_setup, move, pose_matrix, snap
+from training.draw.faults import PRODUCT_FAULTS, ProductFault
+from training.draw.noise import Field, Rng
+from training.draw.surface import Part, Product, Surface, blank
 from training.draw.textures import Draw
 
 MIN_AREA = 12
@@ -47,6 +48,10 @@ class Case:
     defects: tuple[Defect, ...]
     aligned: bool
     """The fixture holds the part still: test and reference can be compared pixel by pixel."""
+    variations: tuple[str, ...] = ()
+    """What the test photo shows that is allowed: names of `training.draw.allowed`."""
+    several: bool = False
+    """More than one item of the product is in the picture."""
     twin: NDArray[np.uint8] | None = None
     """The test photo as it would be without its defects, down to the noise; where it was asked for."""
 
@@ -70,6 +75,8 @@ def draw_case(
     anomalous: float = 0.5,
     references: int = 1,
     families: Sequence[Family] = FAMILIES,
+    types: frozenset[str] | None = None,
+    aligned: float = 0.15,
     twin: bool = False,
 ) -> Case:
     """Draw one case; the same seed gives the same pixels.
@@ -80,75 +87,116 @@ def draw_case(
         anomalous: share of cases with a defect, 0..1.
         references: how many normal photos of the same design to draw besides.
         families: what to choose from.
+        types: kinds of defect to choose from, where a family has them; none: all of the family's.
+        aligned: share of stations that hold the part still, so that test and reference agree pixel by pixel but for
+            noise and grain; in the others the reference is another instance in another pose.
         twin: whether to draw the test photo without its defects too.
+
+    Raises:
+        ValueError: a family has none of `types`.
     """
     rng = np.random.default_rng(list(seed))
     family = families[int(rng.integers(len(families)))]
-    make: Draw = family.make(rng)
-    setup = draw_setup(
-        rng,
-        scale=(1.0, 1.4) if family.fills else (0.8, 1.0),
-        grey=0.6 if family.name in ("ground_ceramic", "solar_cell") else 0.25,
-    )
-    sameness = bool(rng.random() < 0.5)
-    layout = int(rng.integers(2**31))
-
-    def photo(faulty: bool) -> tuple[NDArray[np.uint8], list[Defect], NDArray[np.uint8] | None]:
-        # Half of the designs repeat their exact grain in every photo, as prints, moulds and golden samples do.
-        instance = make(np.random.default_rng(layout) if sameness and not family.fills else rng, size)
-        matrix, flawless = pose_matrix(rng, setup, size), instance
-        defects: list[Defect] = []
-        product_fault, surface_defect = None, None
-        if faulty:
-            name = str(rng.choice(family.defects))
-            severity = float(rng.beta(1.2, 1.2))
-            if name in PRODUCT_FAULTS:
-                product_fault = _try(PRODUCT_FAULTS[name], instance, rng, severity)
-            else:
-                surface_defect = SURFACE_DEFECTS[name]
-        if product_fault is not None:
-            instance, mask = product_fault
-        surface = instance.flatten()
-        if surface_defect is not None:
-            mask = surface_defect(surface, rng, severity)
-        if faulty and (product_fault is not None or surface_defect is not None):
-            seen = move(mask.astype(np.float32), matrix, family.fills) > 0.3
-            if seen.sum() >= MIN_AREA * (size / 224) ** 2:
-                ys, xs = np.nonzero(seen)
-                box = (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
-                defects.append(Defect(family.called.get(name, name), seen, box, severity))
-        # The twin is taken with a copy of the generator: asking for it changes no other pixel.
-        clean = snap(flawless.flatten(), setup, matrix, copy.deepcopy(rng), family.fills) if twin else None
-        return snap(surface, setup, matrix, rng, family.fills), defects, clean
-
+    names = [d for d in family.defects if types is None or family.called.get(d, d) in types]
+    if not names:
+        raise ValueError(f"types: {family.name} has none of {sorted(types or ())}; give kinds that it can have")
+    station = _Station(family, rng, size, aligned)
     faulty = bool(rng.random() < anomalous)
-    test, defects, clean = photo(faulty)
+    test, defects, variations, clean = station.photo(names if faulty else [], twin)
     while faulty and not defects:
-        test, defects, clean = photo(True)
-    others = tuple(photo(False)[0] for _ in range(references))
-    return Case(family.name, family.category, test, others, tuple(defects), aligned=setup.pose == 0, twin=clean)
+        test, defects, variations, clean = station.photo(names, twin)
+    others = tuple(station.photo([], False)[0] for _ in range(references))
+    still = station.setup.pose == 0
+    return Case(family.name, family.category, test, others, tuple(defects), still, variations, station.several, clean)
 
 
-def _try(fault: object, instance: Product, rng: Rng, severity: float) -> tuple[Product, NDArray[np.float32]] | None:
+Photo = tuple[NDArray[np.uint8], list[Defect], tuple[str, ...], NDArray[np.uint8] | None]
+
+
+class _Station:
+    """One design of a family before one camera."""
+
+    def __init__(self, family: Family, rng: Rng, size: int, aligned: float) -> None:
+        self.family, self.rng, self.size = family, rng, size
+        self.make = family.make(rng)
+        partial = not family.fills and rng.random() < 0.12
+        self.several = (
+            not (family.fills or partial or set(family.defects) & set(PRODUCT_FAULTS)) and rng.random() < 0.15
+        )
+        if self.several:
+            self.make = _several(self.make, rng)
+        scale = (1.0, 1.4) if family.fills else (1.15, 1.6) if partial else (0.8, 1.0)
+        self.setup: Setup = draw_setup(rng, scale=scale, grey=family.grey, aligned=aligned)
+        # Half of the designs repeat their exact grain in every photo, as prints, moulds and golden samples do.
+        self.layout = int(rng.integers(2**31))
+        self.sameness = bool(rng.random() < 0.5) and not family.fills
+
+    def photo(self, names: list[str], twin: bool) -> Photo:
+        """One photo of a new instance: with a defect of one of `names`, or, where there is none, a good one."""
+        rng, size, fills = self.rng, self.size, self.family.fills
+        instance = self.make(np.random.default_rng(self.layout) if self.sameness else rng, size)
+        matrix, flawless = pose_matrix(rng, self.setup, size), instance
+        wanted = [str(n) for n in rng.choice(names, 2 if rng.random() < 0.12 else 1)] if names else []
+        masks: list[tuple[str, Field, float]] = []
+        later = []
+        for name in dict.fromkeys(wanted):
+            severity = float(rng.beta(1.2, 1.2))
+            if name in SURFACE_DEFECTS:
+                later.append((name, severity))
+            elif (made := _try(PRODUCT_FAULTS[name], instance, rng, severity)) is not None:
+                instance, mask = made
+                masks.append((name, mask, severity))
+        surface = instance.flatten()
+        masks += [(name, SURFACE_DEFECTS[name](surface, rng, severity), severity) for name, severity in later]
+        shown = [(name, VARIATIONS[name]) for name in VARIATIONS if rng.random() < 0.18]
+        # The twin is taken with a copy of the generator: asking for it changes no other pixel.
+        clean = self._take(flawless.flatten(), shown, matrix, copy.deepcopy(rng)) if twin else None
+        taken = self._take(surface, shown, matrix, rng)
+        found = [_seen(self.family, *item, matrix, fills) for item in masks]
+        return taken, [d for d in found if d is not None], tuple(name for name, _ in shown), clean
+
+    def _take(self, surface: Surface, shown: list[Shown], matrix: Matrix, rng: Rng) -> NDArray[np.uint8]:
+        for _, vary in shown:
+            vary(surface, rng)
+        return snap(surface, self.setup, matrix, rng, self.family.fills)
+
+
+Shown = tuple[str, Callable[[Surface, Rng], None]]
+
+
+def _seen(family: Family, name: str, mask: Field, severity: float, matrix: Matrix, fills: bool) -> Defect | None:
+    """The defect as the photo shows it, or none where next to nothing of it is in the picture."""
+    seen = move(mask.astype(np.float32), matrix, fills) > 0.3
+    if seen.sum() < MIN_AREA * (mask.shape[0] / 224) ** 2:
+        return None
+    ys, xs = np.nonzero(seen)
+    box = (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
+    return Defect(family.called.get(name, name), seen, box, severity)
+
+
+def _several(make: Draw, rng: Rng) -> Draw:
+    """Two to four items of a product side by side."""
+    columns, rows = ((2, 1), (1, 2), (2, 2), (3, 1))[int(rng.integers(4))]
+    turns = rng.choice([0, 90, 180, 270], columns * rows) if rng.random() < 0.5 else np.zeros(columns * rows)
+
+    def draw(rng: Rng, size: int) -> Product:
+        n = round(size / max(columns, rows) * 0.98)
+        parts = []
+        for i in range(columns * rows):
+            x = (i % columns - (columns - 1) / 2) * n * 1.02 + size / 2
+            y = (i // columns - (rows - 1) / 2) * n * 1.02 + size / 2
+            item = make(rng, n).flatten()
+            item.height *= n / size
+            angle = float(turns[i] + rng.normal(0, 3))
+            parts.append(Part(item, x + rng.normal(0, 0.01) * size, y + rng.normal(0, 0.01) * size, angle, "item"))
+        return Product(blank(size, alpha=0.0), parts=tuple(parts))
+
+    return draw
+
+
+def _try(fault: ProductFault, instance: Product, rng: Rng, severity: float) -> tuple[Product, Field] | None:
     for _ in range(4):
-        made = fault(instance, rng, severity)  # type: ignore[operator]
+        made = fault(instance, rng, severity)
         if made is not None:
-            return made  # type: ignore[no-any-return]
+            return made
     return None
-
-
-def sheet(cases: Sequence[Case], columns: int = 4) -> NDArray[np.uint8]:
-    """A contact sheet: test with the defect outlined, and its reference, side by side, (H, W, 3)."""
-    tiles = []
-    for case in cases:
-        shown = case.test.copy()
-        contours, _ = cv2.findContours(case.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        cv2.drawContours(shown, contours, -1, (255, 0, 0), 1)
-        label = f"{case.family} " + ", ".join(f"{d.defect_type} {d.severity:.1f}" for d in case.defects)
-        tile = np.hstack([shown, *case.references[:1]])
-        strip = np.full((16, tile.shape[1], 3), 255, np.uint8)
-        cv2.putText(strip, label, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
-        tiles.append(np.vstack([strip, tile]))
-    while len(tiles) % columns:
-        tiles.append(np.full_like(tiles[0], 255))
-    return np.vstack([np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
