@@ -297,12 +297,13 @@ def data_check(
 
     Example: sage-iad data check adpl.json --images photos
     """
-    from training.adpl import AdplFault, read_adpl
+    from training.adpl_file import AdplFault, read_adpl
 
+    facts = {fact.id for fact in _store().list()}
     faults = 0
     for path in paths:
         records = 0
-        for read in read_adpl(path, images):
+        for read in read_adpl(path, images, facts):
             if isinstance(read, AdplFault):
                 faults += 1
                 typer.echo(f"sage-iad: {path}: {read}", err=True)
@@ -311,6 +312,37 @@ def data_check(
         typer.echo(f"{path}: {records} good records")
     if faults:
         raise typer.Exit(2)
+
+
+@data_app.command("make")
+def data_make(
+    out: Annotated[Path, typer.Option(help="Folder to make; a run that was stopped goes on there.")],
+    pairs: Annotated[
+        int, typer.Option(help="Image pairs, five questions each; 5683 is the size of the published set.")
+    ] = 5683,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed and version give the same bytes.")] = 0,
+    size: Annotated[int, typer.Option(help="Side of the photos in pixels.")] = 256,
+    aligned: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of pairs taken by a fixture that holds the part still.")
+    ] = 0.15,
+    processes: Annotated[int | None, typer.Option(min=1, help="How many work at once; default: one a core.")] = None,
+    with_sheets: Annotated[bool, typer.Option("--sheet", help="Contact sheets to look at, one a family.")] = False,
+) -> None:
+    """Draw preference data: image pairs, masks, questions, ranked answers, in splits held out by family and by defect.
+
+    Example: sage-iad data make --pairs 200 --out adpl --sheet
+    """
+    from training.make import MakeError, Order, make, write_sheets
+
+    with _one_line_errors(MakeError, OSError), typer.progressbar(length=pairs, label="making", file=sys.stderr) as bar:
+        for done in make(Order(pairs, seed, size, aligned), out, processes):
+            bar.update(done - bar.pos)
+    if with_sheets:
+        sheets = write_sheets(out)
+        typer.echo(f"{len(sheets)} contact sheets in {out / 'sheets'}")
+    typer.echo(
+        f"{pairs} image pairs, {5 * pairs} questions in {out}; `sage-iad data check {out}/*.jsonl --images {out}` checks them"
+    )
 
 
 @eval_app.command("folder")

@@ -5,13 +5,9 @@ The layout is that of the published set (Zang et al., ACM Multimedia 2025), as a
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 QUESTIONS = 5
 ANSWERS = 4
@@ -75,7 +71,7 @@ class MarkedDefect(_Part):
     defect_type: Words
     severity: float = Field(ge=0, le=1)
     """0 barely visible to 1 plain to anyone."""
-    box: tuple[int, int, int, int]
+    box: list[int] = Field(min_length=4, max_length=4)
     """x0, y0, x1, y1 in pixels, end exclusive."""
     mask: Words
     """Path of a grey picture of the photo's size, white on the defect, below the folder of images."""
@@ -118,133 +114,3 @@ class PreferenceRecord(_Part):
         elif self.conclusion_en is None:
             raise ValueError(f"conclusion_en is missing, which {self.pair_type!r} expects beside question_answer")
         return self
-
-
-@dataclass(frozen=True)
-class AdplFault:
-    """What is wrong at one place of a file."""
-
-    place: str
-    """`record 3, question 2, answer 4`, counted from 1; empty for the file as a whole."""
-    problem: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.problem}" if self.place else self.problem
-
-
-def read_adpl(path: Path, images: Path | None = None) -> Iterator[PreferenceRecord | AdplFault]:
-    """Read a file: its records in their order, and in place of what is none, the faults found there.
-
-    Args:
-        path: a JSON array of records, or JSON lines.
-        images: folder that holds the images; where given, each image must be there.
-    """
-    seen: dict[str, int] = {}
-    for number, value in enumerate(_values(path), 1):
-        if isinstance(value, AdplFault):
-            yield value
-            continue
-        try:
-            record = PreferenceRecord.model_validate(value)
-        except ValidationError as error:
-            yield from (_fault(number, one) for one in error.errors())
-            continue
-        faults = list(_missing(number, record, images)) if images is not None else []
-        first = seen.setdefault(record.model_dump_json(), number)
-        if first != number:
-            faults.append(AdplFault(f"record {number}", f"is the same as record {first}"))
-        if faults:
-            yield from faults
-        else:
-            yield record
-
-
-def _values(path: Path) -> Iterator[Any]:
-    """The values of the array, or of the lines."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        yield AdplFault("", f"cannot be read ({error.strerror}); expected a JSON file of AD-PL records")
-        return
-    except UnicodeDecodeError as error:
-        yield AdplFault("", f"byte {error.start} is not UTF-8; save the file as UTF-8")
-        return
-    if not text.strip():
-        yield AdplFault("", "is empty; expected a JSON array of AD-PL records, or one record a line")
-        return
-    if text.lstrip()[0] == "{":
-        yield from _lines(text)
-        return
-    try:
-        whole = json.loads(text)
-    except json.JSONDecodeError as error:
-        yield AdplFault("", f"line {error.lineno}, column {error.colno}: is not JSON ({error.msg})")
-        return
-    if not isinstance(whole, list):
-        yield AdplFault("", f"holds one {_kind(whole)}; expected an array of records, or one record a line")
-        return
-    if not whole:
-        yield AdplFault("", "is an empty array; expected at least one record")
-    yield from whole
-
-
-def _lines(text: str) -> Iterator[Any]:
-    try:
-        yield json.loads(text)  # a single record, over as many lines as it likes
-        return
-    except json.JSONDecodeError:
-        pass
-    for line, written in enumerate(text.splitlines(), 1):
-        if not written.strip():
-            continue
-        try:
-            yield json.loads(written)
-        except json.JSONDecodeError as error:
-            yield AdplFault("", f"line {line}, column {error.colno}: is not JSON ({error.msg})")
-
-
-_NAMES = {"question_answer": "question", "answer_options": "answer"}
-_EXPECTED = {
-    "string_type": "text",
-    "string_too_short": "text that says something",
-    "bool_type": "true or false",
-    "list_type": "an array",
-    "model_type": "an object",
-    "literal_error": " or ".join(map(repr, get_args(PairType))),
-}
-
-
-def _fault(number: int, error: Any) -> AdplFault:
-    """Pydantic's place, such as ('question_answer', 1, 'answer_options', 3, 'answer_en'), in words."""
-    place, key = [f"record {number}"], ""
-    for step in error["loc"]:
-        if isinstance(step, int):
-            place.append(f"{_NAMES.get(key, key)} {step + 1}")
-            key = ""
-        else:
-            key = step
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "missing":
-        message = f"{key} is missing"
-    elif error["type"] != "value_error":
-        message = f"{key or 'it'} is {_shown(error['input'])}, expected {_EXPECTED.get(error['type'], message)}"
-    return AdplFault(", ".join(place), message)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dict | list):
-        return f"an {_kind(value)}" if isinstance(value, dict) else f"an array of {len(value)}"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _kind(value: object) -> str:
-    names = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
-    return names.get(type(value), "number")
-
-
-def _missing(number: int, record: PreferenceRecord, images: Path) -> Iterator[AdplFault]:
-    for key in ("test_image", "reference_image"):
-        name = getattr(record, key)
-        if not (images / name).is_file():
-            yield AdplFault(f"record {number}", f"{key} {name!r} is not in {str(images)!r}")

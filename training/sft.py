@@ -27,6 +27,7 @@ from training.cases import PHOTOS, TakeLooks, kept_cases, read_case
 from training.draw.families import FAMILIES
 from training.draw.noise import Rng
 from training.draw.scene import Case
+from training.fact_index import FactIndex
 from training.recipe import RecipeError, parse
 from training.text import SHARE, TASKS, Example, Looks, Writer
 
@@ -93,7 +94,7 @@ def rows(
     cases = load_from_disk(folder)
     if not telling.images:
         cases = cases.remove_columns(list(PHOTOS))
-    writer, taken = Writer(shipped_pack()), skip + shards[0]
+    writer, taken = Writer(FactIndex(shipped_pack())), skip + shards[0]
     pool: list[dict[str, Any]] = []
     while True:
         around, position = divmod(taken, len(cases))
@@ -136,7 +137,7 @@ def row(example: Example, case: Case, found: Looks, images: bool = True) -> dict
 
 
 def _texts(cases: Dataset, arguments: SftArguments) -> Iterator[str]:
-    writer, rng = Writer(shipped_pack()), np.random.default_rng(arguments.seed_of_drawing)
+    writer, rng = Writer(FactIndex(shipped_pack())), np.random.default_rng(arguments.seed_of_drawing)
     for kept in cases.remove_columns(list(PHOTOS)).take(min(arguments.tokenizer_cases, len(cases))):
         for example in writer.examples(*read_case(kept), rng):
             yield example.text

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from agent.vlm.prompt import VERDICT_QUESTION, NumberedFact, Plan, Views, plan_reply, plan_text, question_text
-from knowledge.facts import Fact, Pack
 from training.draw.families import BY_NAME
 from training.draw.noise import Rng
 from training.draw.scene import Case
+from training.fact_index import FactIndex, numbered
 
 SHARE = {"screen": 0.4, "plan": 0.4, "alone": 0.2, "suspect": 1.0, "verdict": 0.7, "question": 0.2}
 """How often each task is written for a case, on average."""
 TASKS = tuple(SHARE)
-KINDS = ("defect", "cause", "impact", "remedy")
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,7 @@ class Example:
 class Writer:
     """Writes the examples of a case."""
 
-    pack: Pack
-    index: dict[tuple[str, str, str], list[Fact]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.index = {}
-        for fact in self.pack.facts:
-            self.index.setdefault((fact.category, fact.defect_type or "", fact.kind), []).append(fact)
+    facts: FactIndex
 
     def examples(self, case: Case, found: Looks, rng: Rng) -> list[Example]:
         """Some of: a plan, a second plan after the looks, the verdict from evidence alone and with facts, a question."""
@@ -86,7 +79,7 @@ class Writer:
             suspects = [str(t) for t in rng.choice(BY_NAME[case.family].defect_types, 2, replace=False)]
         if rng.random() < 0.4:
             suspects = suspects[::-1]
-        facts = self._facts(case.category, suspects)
+        facts = numbered(self.facts.about(case.category, suspects))
         story = _Story(case, found.looks, facts, rng)
         out.append(Example(question_text(VERDICT_QUESTION, facts, evidence), story.verdict(), close, "verdict"))
         if rng.random() < SHARE["question"] / SHARE["verdict"]:
@@ -96,31 +89,13 @@ class Writer:
 
     def _types(self, case: Case) -> list[str]:
         return list(
-            dict.fromkeys(t for t in BY_NAME[case.family].defect_types if self._find(case.category, t, "defect"))
+            dict.fromkeys(t for t in BY_NAME[case.family].defect_types if self.facts.find(case.category, t, "defect"))
         )
 
     def _suspects(self, case: Case) -> list[str]:
         """The drawn defect, and what else such parts often have: always in the same order, so that only the picture decides."""
         true = [d.defect_type for d in case.defects]
         return list(dict.fromkeys(true + self._types(case)))[:2]
-
-    def _facts(self, category: str, suspects: Sequence[str]) -> list[NumberedFact]:
-        chosen: list[Fact] = []
-        for suspect in dict.fromkeys(suspects):
-            chosen += [fact for kind in KINDS for fact in self._find(category, suspect, kind)[:1]]
-        chosen += self._find(category, "", "object")[:1]
-        return [NumberedFact(f"F{i}", f.kind, f.defect_type, f.text) for i, f in enumerate(chosen, 1)]
-
-    def _find(self, category: str | None, defect_type: str, kind: str) -> list[Fact]:
-        """As the fact store does: the family, then what it falls back to, then the generic families."""
-        seen: list[str] = []
-        while category and category not in seen:
-            seen.append(category)
-            category = self.pack.families[category].falls_back_to
-        for name in dict.fromkeys([*seen, "generic_object", "generic_texture"]):
-            if (name, defect_type, kind) in self.index:
-                return self.index[name, defect_type, kind]
-        return []
 
 
 def words(defect_type: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from training.adpl import AdplFault, PreferenceRecord, read_adpl
+from training.adpl import PreferenceRecord
+from training.adpl_file import AdplFault, read_adpl
 
 Json = dict[str, Any]
 

@@ -17,9 +17,10 @@ from training.draw.families import BY_NAME, CATEGORIES, FAMILIES, Family
 from training.draw.faults import PRODUCT_FAULTS
 from training.draw.noise import fractal, grid
 from training.draw.scene import Case, draw_case
-from training.draw.sheet import sheet
+from training.draw.sheet import STRIP, Pair, sheet
 from training.draw.surface import Surface, blank
-from training.text import KINDS, Writer
+from training.fact_index import KINDS, FactIndex
+from training.text import Writer
 
 SIZE = 96
 
@@ -255,19 +256,20 @@ def test_every_category_is_a_family_of_the_shipped_pack() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 def test_every_defect_has_its_facts(family: Family) -> None:
-    writer = Writer(shipped_pack())
-    missing = [(t, kind) for t in family.defect_types for kind in KINDS if not writer._find(family.category, t, kind)]
+    writer = Writer(FactIndex(shipped_pack()))
+    missing = [(t, kind) for t in family.defect_types for kind in KINDS if not writer.facts.find(family.category, t, kind)]
     assert missing == []
-    assert writer._find(family.category, "", "object"), "no fact says what the product is"
+    assert writer.facts.find(family.category, "", "object"), "no fact says what the product is"
 
 
 # --- the contact sheet ---
 
 
-def test_a_contact_sheet_holds_every_case() -> None:
+def test_a_contact_sheet_holds_every_pair() -> None:
     cases = [draw_case((18, i), size=SIZE) for i in range(3)]
     before = [case.test.copy() for case in cases]
-    picture = sheet(cases, columns=2)
-    assert picture.shape == (2 * (SIZE + 16), 2 * 2 * SIZE, 3)
+    picture = sheet([Pair(case.test, case.references[0], case.mask, case.family) for case in cases], columns=2)
+    assert picture.shape == (2 * (SIZE + STRIP), 2 * 2 * SIZE, 3)
     for case, test in zip(cases, before, strict=True):
         np.testing.assert_array_equal(case.test, test)
+    np.testing.assert_array_equal(picture[STRIP : STRIP + SIZE, SIZE : 2 * SIZE], cases[0].references[0])

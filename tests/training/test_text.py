@@ -20,7 +20,8 @@ from tools.regions import PLACES, place_of_box
 from training import text as training_text
 from training.draw.families import BY_NAME, FAMILIES
 from training.draw.scene import Case, draw_case
-from training.text import KINDS, Example, Looks, Writer, words
+from training.fact_index import KINDS, FactIndex, numbered
+from training.text import Example, Looks, Writer, words
 
 CASES = 90
 TYPES = frozenset(fact.defect_type for fact in shipped_pack().facts if fact.defect_type)
@@ -44,7 +45,7 @@ def told(index: int, look: Any, seed: int = 31) -> Told:
     found = look(case, setting)
     if setting != "one-shot":
         case = replace(case, references=())
-    return Told(case, found, Writer(shipped_pack()).examples(case, found, np.random.default_rng([seed, index])))
+    return Told(case, found, Writer(FactIndex(shipped_pack())).examples(case, found, np.random.default_rng([seed, index])))
 
 
 @pytest.fixture(scope="module")
@@ -220,11 +221,11 @@ def test_plans_are_what_the_agent_reads(cases: list[Told]) -> None:
 
 
 def test_every_defect_has_a_place_in_the_facts_of_its_prompt() -> None:
-    writer = Writer(shipped_pack())
+    index = FactIndex(shipped_pack())
     for family in FAMILIES:
         types = family.defect_types
         for pair in pairwise(types):
-            facts = writer._facts(family.category, pair)
+            facts = numbered(index.about(family.category, pair))
             assert [f.alias for f in facts] == [f"F{i}" for i in range(1, len(facts) + 1)]
             assert {(f.defect_type, f.kind) for f in facts if f.defect_type} == {(t, k) for t in pair for k in KINDS}
             assert sum(f.kind == "object" for f in facts) == 1
@@ -234,11 +235,11 @@ def test_every_defect_has_a_place_in_the_facts_of_its_prompt() -> None:
 def test_training_falls_back_as_the_fact_store_does(family: Any) -> None:
     """Else the model would be trained on facts that an inspection does not find."""
     pack = shipped_pack()
-    writer, chain = Writer(pack), CategoryNames(pack.families).chain(family.category)
+    writer, chain = Writer(FactIndex(pack)), CategoryNames(pack.families).chain(family.category)
     for defect_type in family.defect_types:
         for kind in KINDS:
-            nearest = [c for c in chain if (c, defect_type, kind) in writer.index]
-            found = writer._find(family.category, defect_type, kind)
+            nearest = [c for c in chain if (c, defect_type, kind) in writer.facts._facts]
+            found = writer.facts.find(family.category, defect_type, kind)
             assert [found[0].category] == nearest[:1], (defect_type, kind, chain)
 
 

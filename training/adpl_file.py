@@ -1,0 +1,201 @@
+"""Reads AD-PL files, and names the exact place of what is wrong in them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from PIL import Image
+from pydantic import ValidationError
+
+from training.adpl import MarkedDefect, PairType, PreferenceRecord, RankedQuestion
+
+
+@dataclass(frozen=True)
+class AdplFault:
+    """What is wrong at one place of a file."""
+
+    place: str
+    """`record 3, question 2, answer 4`, counted from 1; empty for the file as a whole."""
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.problem}" if self.place else self.problem
+
+
+def read_adpl(
+    path: Path, images: Path | None = None, facts: Container[str] | None = None
+) -> Iterator[PreferenceRecord | AdplFault]:
+    """Read a file: its records in their order, and in place of what is none, the faults found there.
+
+    Args:
+        path: a JSON array of records, or JSON lines.
+        images: folder that holds the images; where given, each image must be there, and each mask must fit its photo.
+        facts: ids of the facts there are; where given, records may cite no others.
+    """
+    seen: dict[str, int] = {}
+    for number, value in enumerate(_values(path), 1):
+        if isinstance(value, AdplFault):
+            yield value
+            continue
+        try:
+            record = PreferenceRecord.model_validate(value)
+        except ValidationError as error:
+            yield from (_fault(number, one) for one in error.errors())
+            continue
+        faults = list(faults_of(number, record, images, facts))
+        first = seen.setdefault(record.model_dump_json(), number)
+        if first != number:
+            faults.append(AdplFault(f"record {number}", f"is the same as record {first}"))
+        if faults:
+            yield from faults
+        else:
+            yield record
+
+
+def _values(path: Path) -> Iterator[Any]:
+    """The values of the array, or of the lines."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        yield AdplFault("", f"cannot be read ({error.strerror}); expected a JSON file of AD-PL records")
+        return
+    except UnicodeDecodeError as error:
+        yield AdplFault("", f"byte {error.start} is not UTF-8; save the file as UTF-8")
+        return
+    if not text.strip():
+        yield AdplFault("", "is empty; expected a JSON array of AD-PL records, or one record a line")
+        return
+    if text.lstrip()[0] == "{":
+        yield from _lines(text)
+        return
+    try:
+        whole = json.loads(text)
+    except json.JSONDecodeError as error:
+        yield AdplFault("", f"line {error.lineno}, column {error.colno}: is not JSON ({error.msg})")
+        return
+    if not isinstance(whole, list):
+        yield AdplFault("", f"holds one {_kind(whole)}; expected an array of records, or one record a line")
+        return
+    if not whole:
+        yield AdplFault("", "is an empty array; expected at least one record")
+    yield from whole
+
+
+def _lines(text: str) -> Iterator[Any]:
+    try:
+        yield json.loads(text)  # a single record, over as many lines as it likes
+        return
+    except json.JSONDecodeError:
+        pass
+    for line, written in enumerate(text.splitlines(), 1):
+        if not written.strip():
+            continue
+        try:
+            yield json.loads(written)
+        except json.JSONDecodeError as error:
+            yield AdplFault("", f"line {line}, column {error.colno}: is not JSON ({error.msg})")
+
+
+_NAMES = {"question_answer": "question", "answer_options": "answer", "defects": "defect"}
+_EXPECTED = {
+    "string_type": "text",
+    "string_too_short": "text that says something",
+    "bool_type": "true or false",
+    "list_type": "an array",
+    "model_type": "an object",
+    "literal_error": " or ".join(map(repr, get_args(PairType))),
+}
+
+
+def _fault(number: int, error: Any) -> AdplFault:
+    """Pydantic's place, such as ('question_answer', 1, 'answer_options', 3, 'answer_en'), in words."""
+    place, key = [f"record {number}"], ""
+    for step in error["loc"]:
+        if isinstance(step, int):
+            place.append(f"{_NAMES.get(key, key)} {step + 1}")
+            key = ""
+        else:
+            key = step
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        message = f"{key} is missing"
+    elif error["type"] != "value_error":
+        message = f"{key or 'it'} is {_shown(error['input'])}, expected {_EXPECTED.get(error['type'], message)}"
+    return AdplFault(", ".join(place), message)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict | list):
+        return f"an {_kind(value)}" if isinstance(value, dict) else f"an array of {len(value)}"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _kind(value: object) -> str:
+    names = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return names.get(type(value), "number")
+
+
+_CITED = re.compile(r"\[F(\d+)\]")
+
+
+def faults_of(
+    number: int, record: PreferenceRecord, images: Path | None = None, facts: Container[str] | None = None
+) -> Iterator[AdplFault]:
+    """What is wrong with a record of the right form: files, facts, ranks."""
+    here = f"record {number}"
+    if images is not None:
+        missing = [key for key in ("test_image", "reference_image") if not (images / getattr(record, key)).is_file()]
+        for key in missing:
+            yield AdplFault(here, f"{key} {getattr(record, key)!r} is not in {str(images)!r}")
+        if "test_image" not in missing:
+            for place, defect in enumerate(record.defects or [], 1):
+                problem = _mask_problem(images / record.test_image, images / defect.mask, defect)
+                if problem:
+                    yield AdplFault(f"{here}, defect {place}", problem)
+    for id in record.facts or []:
+        if facts is not None and id not in facts:
+            yield AdplFault(here, f"fact {id!r} is not in the fact store")
+    for place, question in enumerate(record.question_answer, 1):
+        yield from _question_faults(f"{here}, question {place}", question, record.facts)
+
+
+def _question_faults(here: str, question: RankedQuestion, facts: list[str] | None) -> Iterator[AdplFault]:
+    scores = [option.scores.mean for option in question.answer_options if option.scores is not None]
+    if 0 < len(scores) < len(question.answer_options):
+        yield AdplFault(
+            here, f"{len(scores)} of {len(question.answer_options)} answers have scores, expected all or none"
+        )
+    elif scores != sorted(scores, reverse=True):
+        listed = ", ".join(f"{score:.2f}" for score in scores)
+        yield AdplFault(here, f"answers are not best first: their mean scores are {listed}")
+    if facts is None:
+        return
+    for place, option in enumerate(question.answer_options, 1):
+        beyond = [int(n) for n in _CITED.findall(option.answer_en) if not 1 <= int(n) <= len(facts)]
+        if beyond:
+            yield AdplFault(f"{here}, answer {place}", f"cites [F{beyond[0]}], but the record has {len(facts)} facts")
+
+
+def _mask_problem(photo: Path, mask: Path, defect: MarkedDefect) -> str | None:
+    """What is wrong with a mask, if anything."""
+    try:
+        with Image.open(photo) as picture:
+            size = picture.size
+        with Image.open(mask) as picture:
+            marked = np.asarray(picture.convert("L")) > 127
+    except OSError as error:
+        return f"mask {defect.mask!r} cannot be read beside its photo ({error.strerror or 'not a picture'})"
+    if marked.shape != size[::-1]:
+        return f"mask {defect.mask!r} is {marked.shape[1]} x {marked.shape[0]} pixels, expected {size[0]} x {size[1]} as its photo"
+    if not marked.any():
+        return f"mask {defect.mask!r} marks nothing"
+    ys, xs = np.nonzero(marked)
+    box = [int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1]
+    return None if box == defect.box else f"box is {defect.box}, but its mask lies in {box}"

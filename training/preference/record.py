@@ -1,0 +1,223 @@
+"""AD-PL records about drawn cases: five questions, each with four answers, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.adpl import ANSWERS, MleScores, PairType, RankedAnswer, RankedQuestion
+from training.draw.families import BY_NAME
+from training.draw.noise import Rng
+from training.draw.scene import Case, draw_case
+from training.fact_index import FactIndex
+from training.preference.questions import QUESTIONS, Asked, Question
+from training.preference.scene import PLACES, Scene, describe
+from training.preference.telling import Telling, flawed, honest, score
+from training.preference.wording import SENTENCES, say
+
+FOIL_SIZE = 64
+"""Side in pixels of the other parts that wrong answers speak of; nobody sees them."""
+MINIMAL = 0.5
+"""Share of questions whose answers are worded alike, so that they differ in what is wrong alone."""
+LAST_IS_WRONG = 0.8
+"""Share of questions with an answer whose True or False is wrong."""
+Scored = tuple[Telling, MleScores]
+Named = dict[tuple[str, str], str]
+"""By defect type (none: the product) and kind of fact."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """All that is said about a case."""
+
+    questions: list[RankedQuestion]
+    conclusion: str
+    facts: list[str]
+    """Ids; the first is cited as [F1]."""
+
+
+class AdplWriter:
+    """Writes the questions and answers of drawn cases."""
+
+    def __init__(self, facts: FactIndex) -> None:
+        self.facts = facts
+
+    def tell(self, case: Case, pair_type: PairType, seed: Sequence[int], types: frozenset[str] | None = None) -> Told:
+        """The five questions of a pair type about a case; the same seed gives the same words.
+
+        Args:
+            case: what was drawn, with a reference.
+            pair_type: which questions to ask.
+            seed: non-negative integers, such as (run seed, index).
+            types: kinds of defect that may be named; none: all of the family's.
+        """
+        rng = np.random.default_rng(list(seed))
+        family = BY_NAME[case.family]
+        # What wrong answers say is true of another part of the same family.
+        foil, sound = (
+            describe(draw_case((*seed, i), size=FOIL_SIZE, anomalous=share, families=[family], types=types))
+            for i, share in ((1, 1.0), (2, 0.0))
+        )
+        truth = describe(case)
+        kinds = [d for d in family.defect_types if types is None or d in types]
+        described = self._described(truth, foil, kinds, rng)
+        about = self.facts.about(case.category, described)
+        cites: Named = {(fact.defect_type or "", fact.kind): f"[F{i}]" for i, fact in enumerate(about, 1)}
+        quotes: Named = {(fact.defect_type or "", fact.kind): fact.text for fact in about}
+        sheet = _Sheet(truth, foil, sound, described, cites, quotes, rng)
+        diagnosis = pair_type == "defect diagnosis"
+        questions = [sheet.question(question, diagnosis) for question in QUESTIONS[pair_type]]
+        return Told(questions, sheet.conclusion(), [fact.id for fact in about])
+
+    @staticmethod
+    def _described(truth: Scene, foil: Scene, kinds: list[str], rng: Rng) -> list[str]:
+        """Two kinds the facts are about: those that are told of, in either order."""
+        first = [mark.defect_type for mark in (*truth.marks[:1], *foil.marks[:1])]
+        rest = [str(kind) for kind in rng.permutation(kinds) if kind not in truth.types]
+        chosen = list(dict.fromkeys([*first, *rest]))[:2]
+        return [str(kind) for kind in rng.permutation(chosen)]
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """One case, ready to be asked about."""
+
+    truth: Scene
+    foil: Scene
+    sound: Scene
+    described: list[str]
+    cites: Named
+    quotes: Named
+    rng: Rng
+
+    def question(self, question: Question, own_conclusion: bool) -> RankedQuestion:
+        rng = self.rng
+        asked = self._asked(question)
+        denies = bool(rng.random() < 0.5)
+        right = question.holds(self.truth, asked)
+        # The kind that is named as absent where the part is told of as normal.
+        absent = asked.kind if question.yes else str(rng.choice(self.described))
+        truth = honest(self.truth, absent)
+        other_facts = next((kind for kind in self.described if kind != truth.named), truth.named)
+        tellings = [
+            (told, score(told, truth, question.holds(told.scene, asked) == right))
+            for told in flawed(truth, honest(self.foil, absent), honest(self.sound, absent), other_facts)
+        ]
+        best = (truth, score(truth, truth, True))
+        chosen = [best, *self._choose(tellings)]
+        shape, words = int(rng.integers(2**31)), int(rng.integers(2**31))
+        alike = rng.random() < MINIMAL
+        options: list[RankedAnswer] = []
+        for number, (told, scores) in enumerate(chosen):
+            wording = np.random.default_rng([words, 0 if alike else number])
+            text = _Answer(told, question, asked, denies, self.cites, wording).text(np.random.default_rng(shape))
+            options.append(RankedAnswer(answer_en=text, scores=scores))
+        text = say(
+            rng,
+            question.denied if denies else question.affirmed,
+            kind=words_of(asked.kind),
+            place=asked.place,
+            quote=asked.quote,
+        )
+        return RankedQuestion(
+            question_en=text,
+            answer=right != denies,
+            answer_options=options,
+            conclusion_en=self.conclusion() if own_conclusion else None,
+        )
+
+    def _asked(self, question: Question) -> Asked:
+        rng = self.rng
+        kind = str(rng.choice(self.described))
+        here = [mark.place for mark in self.truth.marks[:1]]
+        there = [self.foil.marks[0].place]
+        elsewhere = [str(p) for p in rng.permutation(PLACES)]
+        first = [*here, *there] if rng.random() < 0.5 else [*there, *elsewhere]
+        # A ninth that the defect only reaches into is not asked about.
+        place = next(p for p in [*first, *elsewhere] if p not in self.truth.touched or p in here)
+        return Asked(kind, place, self.quotes[kind, question.fact] if question.fact else "")
+
+    def _choose(self, tellings: list[Scored]) -> list[Scored]:
+        """Three of different scores, best first, all below the right answer's."""
+        rng = self.rng
+        order = [tellings[int(i)] for i in rng.permutation(len(tellings))]
+        if rng.random() < LAST_IS_WRONG:
+            order.sort(key=lambda one: one[1].type > 1)
+        first, rest = order[:1], order[1:]
+        shuffled = first + [rest[int(i)] for i in rng.permutation(len(rest))]
+        chosen: dict[float, Scored] = {}
+        for telling in shuffled:
+            if telling[1].mean < 5:
+                chosen.setdefault(telling[1].mean, telling)
+        if len(chosen) < ANSWERS - 1:
+            raise AssertionError(f"only {len(chosen)} grades of wrong answers about {self.truth}")
+        return sorted(list(chosen.values())[: ANSWERS - 1], key=lambda one: -one[1].mean)
+
+    def conclusion(self) -> str:
+        if not self.truth.marks:
+            forms = (
+                "The test part is normal.",
+                "The test part is as good as the reference.",
+                "Nothing is wrong with the test part.",
+            )
+            return say(self.rng, forms)
+        mark = self.truth.marks[0]
+        forms = (
+            "The test part is anomalous: {kind} in the {place}.",
+            "The test part has a {extent} defect of the type {kind} in the {place}.",
+            "The {place} of the test part shows {kind}; it should be set apart.",
+        )
+        return say(self.rng, forms, kind=words_of(mark.defect_type), place=mark.place, extent=mark.extent)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A telling put into words, as the answer to a question."""
+
+    told: Telling
+    question: Question
+    asked: Asked
+    denies: bool
+    cites: Named
+    words: Rng
+
+    def text(self, shape: Rng) -> str:
+        """`shape` decides the order of sentences and what is left out: the same for all answers to a question."""
+        means, swap = shape.random() < 0.4, shape.random() < 0.5
+        anomalous = self.told.scene.anomalous
+        seen = self._say("mark" if anomalous else self.told.scene.differences[0])
+        against = self._say("unlike" if anomalous else "alike")
+        kind = self._say("kind" if anomalous else "no_kind")
+        holds = self.question.holds(self.told.scene, self.asked)
+        parts = ["True." if holds != self.denies else "False.", seen, *((kind, against) if swap else (against, kind))]
+        if means:
+            parts.append(self._say("means" if anomalous else "no_means"))
+        if self.question.yes:
+            parts.append(self._say(self.question.yes if holds else self.question.no))
+        parts.append(self._say("accept" if self.told.accepts else "reject"))
+        return " ".join(parts)
+
+    def _say(self, key: str) -> str:
+        about = self.told.about
+        mark = self.told.scene.marks[0] if self.told.scene.marks else None
+        return say(
+            self.words,
+            SENTENCES[key],
+            kind=words_of(self.told.named),
+            place=self.asked.place if key in ("here", "not_here") or mark is None else mark.place,
+            extent=mark.extent if mark else "",
+            tone=mark.tone if mark else "",
+            asked=words_of(self.asked.kind),
+            cite=self.cites[about, "defect"],
+            cause=self.cites[about, "cause"],
+            impact=self.cites[about, "impact"],
+            quoted=self.cites[self.asked.kind, self.question.fact or "defect"],
+            end=self.cites["", "object"] if self.told.accepts else self.cites[about, "remedy"],
+        )
+
+
+def words_of(defect_type: str) -> str:
+    """A defect type as one writes it."""
+    return defect_type.replace("_", " ")
