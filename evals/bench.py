@@ -55,6 +55,7 @@ def bench(examples: Path, times: int = TIMES) -> dict[str, Figure]:
         found[f"import_{package}_seconds"] = import_time(package, times)
     found["cold_inspect_seconds"], found["cold_inspect_peak_mb"] = cold_inspection(examples)
     found.update(warm_inspections(examples, times))
+    found["streamed_pairs_per_second"] = streaming()
     return found
 
 
@@ -114,6 +115,35 @@ def warm_inspections(examples: Path, times: int = TIMES) -> dict[str, Figure]:
         inspect()
         found[name] = Figure(round(statistics.median(_times(inspect, times)), 4), "s")
     return found
+
+
+def streaming(pairs_each: int = 3) -> Figure:
+    """Drawn image pairs of 224 pixels with their questions and answers, a second on one core, mean over the families."""
+    import cv2
+
+    from knowledge.facts import shipped_pack
+    from training.draw.families import FAMILIES
+    from training.draw.scene import draw_case
+    from training.fact_index import FactIndex
+    from training.preference.record import AdplWriter
+
+    writer, threads = AdplWriter(FactIndex(shipped_pack())), cv2.getNumThreads()
+
+    def pair(family: int, index: int) -> None:
+        case = draw_case((family, index), families=[FAMILIES[family]])
+        writer.tell(case, "defect identification", (family, index))
+
+    cv2.setNumThreads(1)
+    try:
+        pair(0, pairs_each)  # what loads at first use is not the drawing's
+        start = time.perf_counter()
+        for family in range(len(FAMILIES)):
+            for index in range(pairs_each):
+                pair(family, index)
+        seconds = time.perf_counter() - start
+    finally:
+        cv2.setNumThreads(threads)
+    return Figure(round(pairs_each * len(FAMILIES) / seconds, 1), "1/s")
 
 
 def machine() -> dict[str, str]:

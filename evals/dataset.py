@@ -13,40 +13,16 @@ from __future__ import annotations
 import csv
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 from evals.errors import EvalError
+from training.data import GOOD, DataError, Sample, read_mask
+from training.data.folders import PHOTO_SUFFIXES, read_tree
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+__all__ = ["GOOD", "EvalError", "Folder", "Sample", "check_mask", "pick", "read_folder", "read_mask"]
 
-__all__ = ["EvalError", "Folder", "Sample", "check_mask", "pick", "read_folder", "read_mask"]
-
-GOOD = "good"
-"""Name of the folders of normal photos, and the defect type of a normal sample."""
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 _ORIENTATION, _LIES_DOWN = 0x0112, (5, 6, 7, 8)  # EXIF: values whose rotation swaps width and height
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One photo of the test set."""
-
-    id: str
-    """Path below the folder, with `/`; unique."""
-    path: Path
-    label: Literal[0, 1]
-    """0 normal, 1 anomalous."""
-    defect_type: str
-    """Name of its folder; `good` for a normal photo."""
-    mask: Path | None
-    """Where the defect is, as a picture of the photo's size; None where nobody marked it, and for normal
-    photos."""
-    reference: Path | None
-    """Normal photo of the same place in the same pose, from the manifest."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +34,7 @@ class Folder:
     train: tuple[Path, ...]
     """Normal photos to learn from, sorted; may be empty."""
     samples: tuple[Sample, ...]
-    """Test photos, sorted by defect type, then name."""
+    """Test photos, sorted by defect type, then name; `references` hold the aligned one of the manifest."""
 
 
 def read_folder(path: Path | str) -> Folder:
@@ -77,17 +53,17 @@ def read_folder(path: Path | str) -> Folder:
     test = root / "test"
     if not (test / GOOD).is_dir():
         raise EvalError(f"data {str(path)!r}: has no test/good; expected normal photos there, others in test/<defect>")
+    read = read_tree(root, root, root.resolve().name)
     references = _references(root)
-    samples = [
-        _sample(root, photo, kind.name, references)
-        for kind in sorted(p for p in test.iterdir() if p.is_dir() and not p.name.startswith("."))
-        for photo in _photos(kind)
-    ]
+    samples = [replace(s, references=references.get(s.id, ())) for s in read if s.split == "test"]
     if not samples:
-        raise EvalError(f"data {str(path)!r}: holds no photo below test; expected one of {', '.join(sorted(SUFFIXES))}")
+        raise EvalError(
+            f"data {str(path)!r}: holds no photo below test; expected one of {', '.join(sorted(PHOTO_SUFFIXES))}"
+        )
     for sample in samples:
         check_mask(sample)
-    return Folder(root.resolve().name, root, tuple(_photos(root / "train" / GOOD)), tuple(samples))
+    normal = tuple(s.path for s in read if s.split == "train" and s.label == 0)
+    return Folder(root.resolve().name, root, normal, tuple(samples))
 
 
 def pick(samples: Sequence[Sample], limit: int | None, seed: int) -> list[Sample]:
@@ -115,31 +91,8 @@ def pick(samples: Sequence[Sample], limit: int | None, seed: int) -> list[Sample
     return [samples[i] for i in sorted(normal[:share] + anomalous[: limit - share])]
 
 
-def read_mask(path: Path) -> NDArray[np.bool_]:
-    """(H, W), True on the defect: values above half of the highest one, so that 0/1 masks and JPEG masks read
-    well.
-
-    Raises:
-        EvalError: not a readable picture, or nothing in it is marked.
-    """
-    import numpy as np
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            values = np.asarray(picture.convert("I" if picture.mode.startswith("I") else "L"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise EvalError(f"mask {str(path)!r}: cannot be read ({reason}); expected a grey PNG, 0 and 255") from error
-    if values.max() <= 0:
-        raise EvalError(
-            f"mask {str(path)!r}: marks nothing; mark the defect, or delete the file if its place is unknown"
-        )
-    return np.asarray(values > values.max() / 2)
-
-
 def check_mask(sample: Sample) -> None:
-    """Read the sample's mask and hold its size against the photo's, as shown after its EXIF rotation.
+    """Read the sample's masks and hold their size against the photo's, as shown after its EXIF rotation.
 
     A photo that cannot be opened is left for the inspection to report: that is a failed sample, not a bad
     data set.
@@ -147,11 +100,14 @@ def check_mask(sample: Sample) -> None:
     Raises:
         EvalError: see `read_mask`; or a size that differs.
     """
-    if sample.mask is None:
+    if not sample.masks:
         return
     from PIL import Image
 
-    height, width = read_mask(sample.mask).shape
+    try:
+        height, width = read_mask(*sample.masks).shape
+    except DataError as error:
+        raise EvalError(str(error)) from error
     try:
         with Image.open(sample.path) as photo:
             size = photo.size[::-1] if photo.getexif().get(_ORIENTATION) in _LIES_DOWN else photo.size
@@ -159,25 +115,11 @@ def check_mask(sample: Sample) -> None:
         return
     if size != (width, height):
         raise EvalError(
-            f"mask {str(sample.mask)!r}: is {width} x {height} pixels; expected {size[0]} x {size[1]} like its photo {sample.id}"
+            f"mask {str(sample.masks[0])!r}: is {width} x {height} pixels; expected {size[0]} x {size[1]} like its photo {sample.id}"
         )
 
 
-def _photos(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-
-
-def _sample(root: Path, photo: Path, kind: str, references: dict[str, Path]) -> Sample:
-    name = photo.relative_to(root).as_posix()
-    mask = root / "ground_truth" / kind / f"{photo.stem}_mask.png"
-    marked = kind != GOOD and mask.is_file()
-    label: Literal[0, 1] = 0 if kind == GOOD else 1
-    return Sample(name, photo, label, kind, mask if marked else None, references.get(name))
-
-
-def _references(root: Path) -> dict[str, Path]:
+def _references(root: Path) -> dict[str, tuple[Path, ...]]:
     """From the id of a test photo to its aligned reference; empty without a manifest or without the two
     columns."""
     manifest = root / "manifest.csv"
@@ -194,4 +136,4 @@ def _references(root: Path) -> dict[str, Path]:
     for file, reference in found.items():
         if not reference.is_file():
             raise EvalError(f"manifest {str(manifest)!r}: the reference {str(reference)!r} of {file!r} does not exist")
-    return found
+    return {file: (reference,) for file, reference in found.items()}

@@ -99,7 +99,7 @@ def _to_inspect(sample: Sample) -> InspectSample:
         id=sample.id,
         input=sample.id,
         target="anomalous" if sample.label else "normal",
-        metadata={"defect_type": sample.defect_type, "has_mask": sample.mask is not None},
+        metadata={"defect_type": sample.defect_type, "has_mask": bool(sample.masks)},
     )
 
 

@@ -101,7 +101,7 @@ def inspect_sample(
     vlm = inspecting.vlm_alone(sample.path, reference=list(references))
     anomaly_map = report.pictures.anomaly_map
     check_map(anomaly_map, report.image.width, report.image.height)
-    mask = None if sample.mask is None else read_mask(sample.mask)
+    mask = read_mask(*sample.masks) if sample.masks else None
     found = sorted(report.findings, key=lambda finding: finding.score, reverse=True)
     hit = detector_hit = None
     if mask is not None:
@@ -121,7 +121,7 @@ def inspect_sample(
         map=kept,
         hit=hit,
         detector_hit=detector_hit,
-        aligned=sample.reference is not None and tuple(references) == (sample.reference,),
+        aligned=bool(sample.references) and tuple(references) == sample.references[:1],
         seconds=seconds,
         model=report.model,
     )

@@ -32,8 +32,8 @@ class Shown:
 
     def references(self, sample: Sample) -> tuple[Path, ...]:
         """The references for one photo: in one-shot its own aligned one where the data set has it."""
-        if self.setting == "one-shot" and sample.reference is not None:
-            return (sample.reference,)
+        if self.setting == "one-shot" and sample.references:
+            return sample.references[:1]
         return self.common
 
 
@@ -51,7 +51,7 @@ def shown(folder: Folder, setting: Setting, seed: int) -> Shown:
     if setting == "zero-shot":
         return Shown(setting, (), ())
     if setting == "one-shot":
-        lonely = any(sample.reference is None for sample in folder.samples)
+        lonely = any(not sample.references for sample in folder.samples)
         return Shown(setting, _normals(folder, setting, 1, 1, draw) if lonely else (), ())
     if setting == "few-shot":
         return Shown(setting, _normals(folder, setting, FEW, FEW, draw), ())

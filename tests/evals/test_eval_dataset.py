@@ -31,7 +31,7 @@ def test_reads_photos_masks_and_labels_in_a_fixed_order(make_folder: Make) -> No
         "test/stain/000.png",
     ]
     assert [s.label for s in folder.samples] == [1, 1, 0, 0, 1]
-    assert [s.mask is not None for s in folder.samples] == [True, True, False, False, False]
+    assert [len(s.masks) == 1 for s in folder.samples] == [True, True, False, False, False]
     assert [p.name for p in folder.train] == [f"{i:03}.png" for i in range(5)]
     assert read_folder(str(root)) == folder
 
@@ -43,8 +43,8 @@ def test_manifest_gives_aligned_references(make_folder: Make, draw: SimpleNamesp
         "file,reference,note\ntest/dent/000.png,reference/a.png,x\ntest/good/000.png,,\n"
     )
     dent, good = read_folder(root).samples
-    assert dent.reference == root / "reference/a.png"
-    assert good.reference is None
+    assert dent.references == (root / "reference/a.png",)
+    assert good.references == ()
     (root / "manifest.csv").write_text("file,reference\ntest/dent/000.png,reference/b.png\n")
     with pytest.raises(EvalError, match="does not exist"):
         read_folder(root)
@@ -78,7 +78,7 @@ def test_a_photo_lying_on_its_side_fits_the_mask_of_its_upright_view(make_folder
     (root / "test/dent").mkdir()
     Image.new("RGB", (60, 40)).save(root / "test/dent/a.jpg", exif=exif)
     draw.mask(root / "ground_truth/dent/a_mask.png", (40, 60))
-    assert read_folder(root).samples[0].mask is not None
+    assert len(read_folder(root).samples[0].masks) == 1
 
 
 def spoil_nothing(root: Path, _: SimpleNamespace) -> None:
@@ -185,7 +185,6 @@ def test_too_few_normal_photos_are_named(make_folder: Make, setting: str) -> Non
 
 
 def test_the_drawn_mask_marks_the_drawn_defect(make_folder: Make, draw: SimpleNamespace) -> None:
-    mask = read_folder(make_folder()).samples[0].mask
-    assert mask is not None
+    (mask,) = read_folder(make_folder()).samples[0].masks
     rows, columns = np.nonzero(read_mask(mask))
     assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == draw.dot

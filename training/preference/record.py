@@ -134,9 +134,10 @@ class _Sheet:
         here = [mark.place for mark in self.truth.marks[:1]]
         there = [self.foil.marks[0].place]
         elsewhere = [str(p) for p in rng.permutation(PLACES)]
-        first = [*here, *there] if rng.random() < 0.5 else [*there, *elsewhere]
+        # Half of the questions are about the place that right answers tell of, half about one that wrong ones do.
+        likely = [*here, *there] if rng.random() < 0.5 else there if here else elsewhere
         # A ninth that the defect only reaches into is not asked about.
-        place = next(p for p in [*first, *elsewhere] if p not in self.truth.touched or p in here)
+        place = next(p for p in [*likely, *elsewhere] if p not in self.truth.touched or p in here)
         return Asked(kind, place, self.quotes[kind, question.fact] if question.fact else "")
 
     def _choose(self, tellings: list[Scored]) -> list[Scored]:
