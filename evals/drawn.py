@@ -17,6 +17,7 @@ from tools.fit import fit_detector
 from tools.images import ImageStore
 from tools.toolbox import Bench, build_tools
 from training.draw.scene import Case, draw_case
+from training.draw.splits import SPLITS
 from training.text import Look, Looks
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ class _NoFacts:
         return []
 
 
+def _case(seed: int, index: int, setting: Setting) -> Case:
+    """A case to calibrate on; what is held out of training is held out here too."""
+    split = SPLITS["validation"]
+    return draw_case((seed, index), references=REFERENCES[setting], families=split.families, types=split.types)
+
+
 def calibrate_eye(eye: Path, cases: int) -> dict[str, Calibration]:
     """Fit threshold and scale of the unfitted settings by logistic regression on drawn cases; writes calibration.json."""
     from sklearn.linear_model import LogisticRegression
@@ -85,7 +92,7 @@ def calibrate_eye(eye: Path, cases: int) -> dict[str, Calibration]:
     for setting in ("zero-shot", "one-shot", "few-shot"):
         raw, label = [], []
         for i in tqdm(range(cases), desc=f"calibrating {setting}"):
-            case = draw_case((SEED, i), anomalous=0.5, references=REFERENCES[setting])
+            case = _case(SEED, i, setting)
             raw.append(detector_for(encoder, case, setting, {setting: nothing}).detect(Image.fromarray(case.test)).raw)
             label.append(case.anomalous)
         model = LogisticRegression(C=1e6).fit(np.asarray(raw)[:, None], label)
@@ -113,7 +120,7 @@ def calibrate_fusion(eye: Path, model: Path, cases: int) -> dict[str, dict[str, 
         for setting in REFERENCES:
             scores, label = [], []
             for i in tqdm(range(cases), desc=f"fusing {setting}"):
-                case = draw_case((SEED + 1, i), anomalous=0.5, references=REFERENCES[setting])
+                case = _case(SEED + 1, i, setting)
                 shown = [Image.fromarray(r) for r in case.references] if setting in ("one-shot", "few-shot") else None
                 detector = detector_for(inspector.encoder, case, setting, calibrations)
                 report = inspector.inspect(

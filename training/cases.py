@@ -15,6 +15,7 @@ from PIL import Image as PILImage
 
 from training.draw.families import BY_NAME
 from training.draw.scene import Case, Defect, draw_case
+from training.draw.splits import SPLITS
 from training.recipe import RecipeError
 from training.text import Look, Looks
 
@@ -39,10 +40,8 @@ _FEATURES = Features(
 )
 
 
-def kept_cases(
-    folder: Path, count: int, seed: int, families: tuple[str, ...], look: TakeLooks, processes: int, eye: str
-) -> Dataset:
-    """The cases in `folder`; drawn first where it holds none, over several processes.
+def kept_cases(folder: Path, count: int, seed: int, look: TakeLooks, processes: int, eye: str) -> Dataset:
+    """The cases in `folder`, of the split for training; drawn first where it holds none, over several processes.
 
     Args:
         eye: revision of the encoder behind `look`.
@@ -50,13 +49,14 @@ def kept_cases(
     Raises:
         RecipeError: the folder holds cases that were drawn otherwise.
     """
-    asked = {"cases": count, "seed": seed, "families": sorted(families), "eye": eye}
+    families = sorted(family.name for family in SPLITS["train"].families)
+    asked = {"cases": count, "seed": seed, "families": families, "types": sorted(SPLITS["train"].types), "eye": eye}
     card = folder / CARD
     if card.is_file() and (made_with := json.loads(card.read_text(encoding="utf-8"))) != asked:
         differs = ", ".join(key for key in asked if made_with.get(key) != asked[key])
         raise RecipeError(f"cases_dir {str(folder)!r}: holds cases of other {differs}; name another folder")
     if not card.is_file():
-        arguments = {"indices": list(range(count)), "seed": seed, "families": families, "look": look}
+        arguments = {"indices": list(range(count)), "seed": seed, "look": look}
         # The cache of `datasets` is left out: its fingerprint would have to name every drawing function.
         made = Dataset.from_generator(
             _drawn, features=_FEATURES, gen_kwargs=arguments, num_proc=processes, cache_dir=str(folder / "drawing")
@@ -67,18 +67,20 @@ def kept_cases(
     return load_from_disk(folder)
 
 
-def _drawn(indices: list[int], seed: int, families: tuple[str, ...], look: TakeLooks) -> Iterator[dict[str, Any]]:
+def _drawn(indices: list[int], seed: int, look: TakeLooks) -> Iterator[dict[str, Any]]:
     import cv2
     import torch
 
     # One process a core: threads of their own would only wait for each other.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    chosen = [BY_NAME[name] for name in families]
+    split = SPLITS["train"]
     for index in indices:
         rng = np.random.default_rng([seed, index, 1])
         setting = str(rng.choice(list(SETTINGS), p=[share for share, _ in SETTINGS.values()]))
-        case = draw_case((seed, index), anomalous=0.6, references=SETTINGS[setting][1], families=chosen)
+        case = draw_case(
+            (seed, index), anomalous=0.6, references=SETTINGS[setting][1], families=split.families, types=split.types
+        )
         found = look(case, setting)
         yield {
             "family": case.family,

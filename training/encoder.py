@@ -25,6 +25,7 @@ from transformers.utils import ModelOutput
 
 from agent.vlm import SageVisionConfig, SageVisionModel
 from training.draw.scene import draw_case
+from training.draw.splits import SPLITS
 from training.recipe import parse
 
 
@@ -44,15 +45,22 @@ class EncoderArguments:
 class DrawnPairs(IterableDataset[dict[str, Tensor]]):
     """An endless stream of drawn cases as tensors; each worker draws its own share of the indices."""
 
-    def __init__(self, seed: int, size: int, references: int, start: int = 0) -> None:
-        self.seed, self.size, self.references, self.start = seed, size, references, start
+    def __init__(self, seed: int, size: int, references: int, start: int = 0, split: str = "train") -> None:
+        self.seed, self.size, self.references, self.start, self.split = seed, size, references, start, SPLITS[split]
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         worker = get_worker_info()
         step, index = (worker.num_workers, worker.id) if worker else (1, 0)
         index += self.start
         while True:
-            case = draw_case((self.seed, index), size=self.size, anomalous=0.7, references=self.references)
+            case = draw_case(
+                (self.seed, index),
+                size=self.size,
+                anomalous=0.7,
+                references=self.references,
+                families=self.split.families,
+                types=self.split.types,
+            )
             yield {
                 "test": torch.from_numpy(case.test).permute(2, 0, 1),
                 "references": torch.from_numpy(np.stack(case.references)).permute(0, 3, 1, 2),
@@ -142,7 +150,7 @@ class EncoderObjective(nn.Module):
 
 def validation(images: int, seed: int = 900_001, size: int = 224) -> list[dict[str, Tensor]]:
     """A fixed list of drawn cases that training never sees."""
-    stream = iter(DrawnPairs(seed, size, 1))
+    stream = iter(DrawnPairs(seed, size, 1, split="validation"))
     return [next(stream) for _ in range(images)]
 
 

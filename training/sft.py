@@ -24,7 +24,6 @@ from agent.vlm.eye import weights_revision
 from agent.vlm.nano import build_model, build_processor, train_tokenizer
 from knowledge.facts import shipped_pack
 from training.cases import PHOTOS, TakeLooks, kept_cases, read_case
-from training.draw.families import FAMILIES
 from training.draw.noise import Rng
 from training.draw.scene import Case
 from training.fact_index import FactIndex
@@ -55,7 +54,6 @@ class SftArguments:
     layers: int = field(default=5, metadata={"help": "Layers of the language model."})
     heads: int = field(default=4, metadata={"help": "Attention heads."})
     ratio: float = field(default=0.25, metadata={"help": "Pixel-shuffle ratio: 28 x 28 patches become 7 x 7 tokens."})
-    held_out: list[str] = field(default_factory=list, metadata={"help": "Families that training never sees."})
     images: bool = field(
         default=True, metadata={"help": "False: text alone, to learn to read evidence and facts before looking."}
     )
@@ -158,14 +156,8 @@ def train_sft(config: Path, overrides: list[str], looks_with: Callable[[Path], T
         RecipeError: a recipe that cannot be used, or that names a model or an encoder that is not there.
     """
     arguments, run = parse((SftArguments, SFTConfig), config, overrides)
-    unknown = set(arguments.held_out) - {f.name for f in FAMILIES}
-    if unknown:
-        raise RecipeError(
-            f"held_out {sorted(unknown)!r}: no such families; there are {sorted(f.name for f in FAMILIES)}"
-        )
     if unknown := set(arguments.tasks) - set(TASKS):
         raise RecipeError(f"tasks {sorted(unknown)!r}: no such tasks; there are {list(TASKS)}")
-    families = tuple(f.name for f in FAMILIES if f.name not in arguments.held_out)
     folder = Path(arguments.cases_dir)
     eye = Path(arguments.eye)
     if not (eye / "config.json").is_file():
@@ -181,7 +173,6 @@ def train_sft(config: Path, overrides: list[str], looks_with: Callable[[Path], T
         folder,
         arguments.cases,
         arguments.seed_of_drawing,
-        families,
         looks_with(eye),
         arguments.drawing_processes,
         weights_revision(eye),

@@ -46,9 +46,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     validation, drawn, starts = encoder.validation, encoder.DrawnPairs, []
 
     class Spy(drawn):  # type: ignore[valid-type, misc]
-        def __init__(self, seed: int, size: int, references: int, start: int = 0) -> None:
+        def __init__(self, seed: int, size: int, references: int, start: int = 0, split: str = "train") -> None:
             starts.append((seed, start))
-            super().__init__(seed, size, references, start)
+            super().__init__(seed, size, references, start, split)
 
     patch.setattr(encoder, "validation", lambda images, size: validation(12, size=size))
     patch.setattr(encoder, "DrawnPairs", Spy)
@@ -143,10 +143,12 @@ def test_workers_share_the_stream_between_them(monkeypatch: pytest.MonkeyPatch) 
 
 def test_drawn_pairs_are_tensors_of_the_case() -> None:
     from training.draw.scene import draw_case
+    from training.draw.splits import SPLITS
     from training.encoder import DrawnPairs, to_pixel_values
 
     (pair,) = islice(DrawnPairs(1, 32, 2, start=7), 1)
-    case = draw_case((1, 7), size=32, anomalous=0.7, references=2)
+    split = SPLITS["train"]
+    case = draw_case((1, 7), size=32, anomalous=0.7, references=2, families=split.families, types=split.types)
     np.testing.assert_array_equal(pair["test"].permute(1, 2, 0).numpy(), case.test)
     np.testing.assert_array_equal(pair["references"][1].permute(1, 2, 0).numpy(), case.references[1])
     np.testing.assert_array_equal(pair["mask"].numpy(), case.mask)
@@ -199,19 +201,19 @@ def test_the_loss_falls_when_the_same_batch_is_seen_again() -> None:
     from training.encoder import DrawnPairs, EncoderArguments, EncoderObjective
 
     torch.manual_seed(0)
-    batch = list(islice(DrawnPairs(1, SIDE, 1), 4))
+    batch = list(islice(DrawnPairs(2, SIDE, 1), 4))
     inputs = {key: torch.stack([pair[key] for pair in batch]) for key in batch[0]}
     objective = EncoderObjective(fresh(), EncoderArguments(warmup_contrast=0)).train()
     optimizer = torch.optim.AdamW(objective.parameters(), 1e-3)
     losses = []
-    for _ in range(15):
+    for _ in range(40):
         loss = objective(**inputs).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
-    assert int(objective.steps) == 15
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+    assert int(objective.steps) == 40
 
 
 # --- the model ---

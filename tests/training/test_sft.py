@@ -40,7 +40,6 @@ width: 32
 layers: 1
 heads: 2
 ratio: 0.25
-held_out: [gear]
 """
 
 # The recipes keep the name that transformers below 5.23 know too.
@@ -107,7 +106,7 @@ def test_the_losses_are_finite(run: SimpleNamespace) -> None:
 
 def test_the_card_says_how_it_was_trained(run: SimpleNamespace, eye: Path) -> None:
     card = json.loads((run.folder / "training.json").read_text())
-    assert (card["stage"], card["steps"], card["width"], card["held_out"]) == ("sft", 2, 32, ["gear"])
+    assert (card["stage"], card["steps"], card["width"]) == ("sft", 2, 32)
 
 
 def test_the_result_loads_through_the_auto_classes_and_answers(run: SimpleNamespace) -> None:
@@ -223,13 +222,6 @@ def test_a_second_run_goes_on_from_the_checkpoint(run: SimpleNamespace, cheap_lo
     assert [entry["step"] for entry in log if "loss" in entry] == [1, 2, 3]
 
 
-def test_an_unknown_family_to_hold_out_is_refused(run: SimpleNamespace, cheap_looks: Any) -> None:
-    from training.sft import train_sft
-
-    with pytest.raises(RecipeError, match=r"held_out \['gears'\]: no such families; there are \["):
-        train_sft(run.recipe, ["held_out=[gears]"], lambda _: cheap_looks)
-
-
 @pytest.mark.parametrize("wrong", ["model=NOWHERE", "eye=NOWHERE"])
 def test_what_is_not_there_is_named_before_anything_is_drawn(
     run: SimpleNamespace, cheap_looks: Any, wrong: str, tmp_path: Path
@@ -250,10 +242,9 @@ def test_what_is_not_there_is_named_before_anything_is_drawn(
 def kept(tmp_path_factory: pytest.TempPathFactory, cheap_looks: Any) -> Path:
     """A folder of drawn cases."""
     from training.cases import kept_cases
-    from training.draw.families import FAMILIES
 
     folder = tmp_path_factory.mktemp("cases")
-    kept_cases(folder, 25, 6, tuple(f.name for f in FAMILIES), cheap_looks, processes=1, eye="colours")
+    kept_cases(folder, 25, 6, cheap_looks, processes=1, eye="colours")
     return folder
 
 
@@ -280,13 +271,16 @@ def test_a_kept_case_is_the_case_that_was_drawn(kept: Path, cheap_looks: Any) ->
 
     from training.cases import SETTINGS, read_case
     from training.draw.scene import draw_case
+    from training.draw.splits import SPLITS
 
-    seen = set()
+    split, seen = SPLITS["train"], set()
     for index, row in enumerate(load_from_disk(kept)):
         case, found = read_case(row)
         rng = np.random.default_rng([6, index, 1])
         setting = str(rng.choice(list(SETTINGS), p=[share for share, _ in SETTINGS.values()]))
-        drawn = draw_case((6, index), anomalous=0.6, references=SETTINGS[setting][1])
+        drawn = draw_case(
+            (6, index), anomalous=0.6, references=SETTINGS[setting][1], families=split.families, types=split.types
+        )
         looked = cheap_looks(drawn, setting)
         seen.add(setting)
         assert np.array_equal(case.test, drawn.test)
@@ -302,26 +296,21 @@ def test_a_kept_case_is_the_case_that_was_drawn(kept: Path, cheap_looks: Any) ->
 
 def test_cases_are_drawn_once(kept: Path) -> None:
     from training.cases import kept_cases
-    from training.draw.families import FAMILIES
 
     def never(*_: object) -> Any:
         raise AssertionError("drawn again")
 
-    families = tuple(f.name for f in FAMILIES)
-    assert len(kept_cases(kept, 25, 6, families, never, processes=1, eye="colours")) == 25
+    assert len(kept_cases(kept, 25, 6, never, processes=1, eye="colours")) == 25
     assert not (kept / "drawing").exists()
 
 
-@pytest.mark.parametrize(
-    ("other", "named"), [({"seed": 7}, "seed"), ({"families": ("gear",)}, "families"), ({"eye": "other"}, "eye")]
-)
+@pytest.mark.parametrize(("other", "named"), [({"seed": 7}, "seed"), ({"eye": "other"}, "eye")])
 def test_cases_that_were_drawn_otherwise_are_refused(
     kept: Path, cheap_looks: Any, other: dict[str, Any], named: str
 ) -> None:
     from training.cases import kept_cases
-    from training.draw.families import FAMILIES
 
-    asked = {"families": tuple(f.name for f in FAMILIES), "seed": 6, "eye": "colours"} | other
+    asked = {"seed": 6, "eye": "colours"} | other
     with pytest.raises(RecipeError, match=f"holds cases of other {named};"):
         kept_cases(kept, 25, look=cheap_looks, processes=1, **asked)
 
@@ -379,10 +368,11 @@ def test_an_unknown_task_is_refused(run: SimpleNamespace, cheap_looks: Any) -> N
         train_sft(run.recipe, ["tasks=[read]"], lambda _: cheap_looks)
 
 
-def test_held_out_families_are_never_drawn(tmp_path: Path, cheap_looks: Any) -> None:
-    from training.cases import kept_cases
+def test_what_is_held_out_is_never_drawn(kept: Path) -> None:
+    from datasets import load_from_disk
 
-    assert set(kept_cases(tmp_path, 12, 6, ("gear", "wood"), cheap_looks, processes=1, eye="colours")["family"]) == {
-        "gear",
-        "wood",
-    }
+    from training.draw.splits import HELD_OUT_FAMILIES, HELD_OUT_TYPES
+
+    rows = load_from_disk(kept)
+    assert not set(rows["family"]) & HELD_OUT_FAMILIES
+    assert not {name for row in rows["defects"] for name, _, _ in json.loads(row)} & HELD_OUT_TYPES

@@ -273,7 +273,7 @@ def _expose(image: Image, setup: Setup, rng: Rng) -> NDArray[np.uint8]:
     if setup.jpeg is not None:
         _, data = cv2.imencode(".jpg", out[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, setup.jpeg])
         out = _three(np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), np.uint8))[..., ::-1]
-    return np.ascontiguousarray(np.broadcast_to(out, (size, size, 3)))
+    return np.broadcast_to(out, (size, size, 3)).copy()
 
 
 def _three(image: Any) -> Any:
