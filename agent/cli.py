@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from agent.cli_data import data_app
+from agent.cli_errors import make_folder, one_line_errors, stop, user_errors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,7 +30,6 @@ app = typer.Typer(
 facts_app = typer.Typer(
     help="The fact store: what the agent knows of products and defects, and your own facts.", no_args_is_help=True
 )
-data_app = typer.Typer(help="Preference data: image pairs, questions, ranked answers.", no_args_is_help=True)
 eval_app = typer.Typer(help="Measure the agent beside the plain detector and the plain model.", no_args_is_help=True)
 train_app = typer.Typer(help="Train the models from recipes; needs the `train` extra.", no_args_is_help=True)
 app.add_typer(facts_app, name="facts")
@@ -53,34 +54,6 @@ Config = Annotated[Path, typer.Option(help="Recipe, a YAML file; see training/re
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[key=value ...]", help="Values that take the place of the recipe's.")
 ]
-
-
-def _stop(message: object) -> NoReturn:
-    """One line on stderr, exit code 2: bad input or usage."""
-    typer.echo(f"sage-iad: {' '.join(str(message).split())}", err=True)
-    raise typer.Exit(2)
-
-
-def _user_errors() -> tuple[type[Exception], ...]:
-    """What a person can mend: these end a command with one line instead of a traceback."""
-    from agent.images import InputError
-    from knowledge import FactError, StoreError
-    from tools.fit import DetectorError
-
-    return InputError, FactError, StoreError, DetectorError
-
-
-@contextmanager
-def _one_line_errors(*more: type[Exception], extra: str | None = None) -> Iterator[None]:
-    """Turn what a person can mend into one line and exit code 2; `extra` is what a missing package comes with."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if extra is None:
-            raise
-        _stop(f"{error.name} is not installed; this command needs the `{extra}` extra: pip install 'sage-iad[{extra}]'")
-    except (*_user_errors(), *more) as error:
-        _stop(error)
 
 
 @app.command()
@@ -110,8 +83,8 @@ def inspect(
 
     Example: sage-iad inspect part.png --reference good.png --out report
     """
-    with _one_line_errors():
-        _make_folder(out)
+    with one_line_errors():
+        make_folder(out)
         from agent.inspector import Inspector
 
         inspector = Inspector.load(model)
@@ -130,7 +103,7 @@ def inspect(
                 from agent.render.files import write_report
 
                 report = write_report(report, out if len(images) == 1 else out / report.id)
-        except _user_errors() as error:
+        except user_errors() as error:
             bad += 1
             line = " ".join(str(error).split())
             if as_json:
@@ -143,21 +116,6 @@ def inspect(
         raise typer.Exit(2)
     if fail_on_anomaly and anomalous:
         raise typer.Exit(1)
-
-
-def _make_folder(out: Path | None) -> None:
-    """Find out before the work, not after it, that the results have nowhere to go."""
-    from agent.images import InputError
-
-    if out is None:
-        return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"--out {str(out)!r}: cannot be written ({error.strerror}); give a folder that can") from error
 
 
 def _show(report: InspectionReport, as_json: bool) -> None:
@@ -182,7 +140,7 @@ def fit(
 
     Example: sage-iad fit bracket photos/good --false-alarm-rate 0.05
     """
-    with _one_line_errors():
+    with one_line_errors():
         from agent.images import InputError, load_image
         from agent.inspector import default_home
         from agent.vlm import Eye
@@ -191,7 +149,7 @@ def fit(
 
         folder = detector_folder(default_home(), category)
         if not normal_dir.is_dir():
-            _stop(f"NORMAL_DIR {str(normal_dir)!r}: not a folder; expected one with photos of good parts")
+            stop(f"NORMAL_DIR {str(normal_dir)!r}: not a folder; expected one with photos of good parts")
         files = sorted(p for p in normal_dir.rglob("*") if p.suffix.lower() in PHOTOS)
         if not files:
             raise DetectorError(
@@ -234,14 +192,14 @@ def facts_search(
     as_json: AsJson = False,
 ) -> None:
     """Facts nearest in meaning to QUERY."""
-    with _one_line_errors():
+    with one_line_errors():
         _print_facts(_store().search(query, category=category, limit=limit), as_json)
 
 
 @facts_app.command("list")
 def facts_list(category: Category = None, as_json: AsJson = False) -> None:
     """Every fact, or those of one product family."""
-    with _one_line_errors():
+    with one_line_errors():
         _print_facts(_store().list(category), as_json)
 
 
@@ -253,7 +211,7 @@ def facts_add(
     category: Category = None,
 ) -> None:
     """Add facts of your own; they are kept apart from the shipped ones."""
-    with _one_line_errors():
+    with one_line_errors():
         from knowledge.user_files import read_user_file
 
         packs = [read_user_file(path, category=category) for path in paths]
@@ -264,7 +222,7 @@ def facts_add(
 @facts_app.command("remove")
 def facts_remove(id: Annotated[str, typer.Argument(help="Id as `facts list` shows it.")]) -> None:
     """Remove a fact of your own."""
-    with _one_line_errors():
+    with one_line_errors():
         _store().remove(id)
     typer.echo(f"{id} removed")
 
@@ -272,7 +230,7 @@ def facts_remove(id: Annotated[str, typer.Argument(help="Id as `facts list` show
 @facts_app.command("rebuild")
 def facts_rebuild() -> None:
     """Make the index anew from the shipped facts and your own, after damage or a change of the embedder."""
-    with _one_line_errors():
+    with one_line_errors():
         from agent.inspector import default_home
         from knowledge import FactStore
 
@@ -286,63 +244,6 @@ def _print_facts(facts: list[Any], as_json: bool) -> None:
         typer.echo(
             fact.model_dump_json() if as_json else f"{score}{fact.id}\n    {fact.text}\n    {fact.kind}; {fact.source}"
         )
-
-
-@data_app.command("check")
-def data_check(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="AD-PL as a JSON array or JSON lines.")],
-    images: Annotated[Path | None, typer.Option(help="Folder of the images: each one named must be there.")] = None,
-) -> None:
-    """Check AD-PL files; each fault is one line with its place: record, question, answer. Exit code 2 if there is one.
-
-    Example: sage-iad data check adpl.json --images photos
-    """
-    from training.adpl_file import AdplFault, read_adpl
-
-    facts = {fact.id for fact in _store().list()}
-    faults = 0
-    for path in paths:
-        records = 0
-        for read in read_adpl(path, images, facts):
-            if isinstance(read, AdplFault):
-                faults += 1
-                typer.echo(f"sage-iad: {path}: {read}", err=True)
-            else:
-                records += 1
-        typer.echo(f"{path}: {records} good records")
-    if faults:
-        raise typer.Exit(2)
-
-
-@data_app.command("make")
-def data_make(
-    out: Annotated[Path, typer.Option(help="Folder to make; a run that was stopped goes on there.")],
-    pairs: Annotated[
-        int, typer.Option(help="Image pairs, five questions each; 5683 is the size of the published set.")
-    ] = 5683,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed and version give the same bytes.")] = 0,
-    size: Annotated[int, typer.Option(help="Side of the photos in pixels.")] = 256,
-    aligned: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of pairs taken by a fixture that holds the part still.")
-    ] = 0.15,
-    processes: Annotated[int | None, typer.Option(min=1, help="How many work at once; default: one a core.")] = None,
-    with_sheets: Annotated[bool, typer.Option("--sheet", help="Contact sheets to look at, one a family.")] = False,
-) -> None:
-    """Draw preference data: image pairs, masks, questions, ranked answers, in splits held out by family and by defect.
-
-    Example: sage-iad data make --pairs 200 --out adpl --sheet
-    """
-    from training.make import MakeError, Order, make, write_sheets
-
-    with _one_line_errors(MakeError, OSError), typer.progressbar(length=pairs, label="making", file=sys.stderr) as bar:
-        for done in make(Order(pairs, seed, size, aligned), out, processes):
-            bar.update(done - bar.pos)
-    if with_sheets:
-        sheets = write_sheets(out)
-        typer.echo(f"{len(sheets)} contact sheets in {out / 'sheets'}")
-    typer.echo(
-        f"{pairs} image pairs, {5 * pairs} questions in {out}; `sage-iad data check {out}/*.jsonl --images {out}` checks them"
-    )
 
 
 @eval_app.command("folder")
@@ -362,8 +263,8 @@ def eval_folder(
     """Evaluate on a folder of labelled photos; prints the plain detector and the model alone beside the agent."""
     from evals.dataset import EvalError
 
-    with _one_line_errors(EvalError, extra="eval"):
-        _make_folder(out)
+    with one_line_errors(EvalError, extra="eval"):
+        make_folder(out)
         from agent.inspector import Inspector
         from evals.run import run_folder
 
@@ -375,7 +276,7 @@ def train_encoder(config: Config, overrides: Overrides = None) -> None:
     """Train the eye from drawn pairs; goes on from the last checkpoint of its output folder."""
     from training.recipe import RecipeError
 
-    with _one_line_errors(RecipeError, extra="train"):
+    with one_line_errors(RecipeError, extra="train"):
         from training.encoder import train_encoder as train
 
         typer.echo(train(config, overrides or []))
@@ -386,7 +287,7 @@ def train_sfe(config: Config, overrides: Overrides = None) -> None:
     """Fine-tune the core model to answer from image, facts and tool evidence; goes on from the last checkpoint."""
     from training.recipe import RecipeError
 
-    with _one_line_errors(RecipeError, extra="train"):
+    with one_line_errors(RecipeError, extra="train"):
         from evals.drawn import DrawnLooks
         from training.sft import train_sft as train
 
@@ -400,7 +301,7 @@ def train_calibrate(
     cases: Annotated[int, typer.Option(help="Drawn cases a setting.")] = 600,
 ) -> None:
     """Turn distances into scores and blend them with the model's, both fitted on drawn cases."""
-    with _one_line_errors(OSError, extra="train"):
+    with one_line_errors(OSError, extra="train"):
         from evals.drawn import calibrate_eye, calibrate_fusion
 
         calibrate_eye(eye, cases)
@@ -418,7 +319,7 @@ def doctor() -> None:
     for name in ("torch", "transformers", "anomalib", "langgraph", "chromadb"):
         typer.echo(f"{name} {version(name)}")
     typer.echo(f"home {default_home()}")
-    with _one_line_errors():
+    with one_line_errors():
         from agent.inspector import Inspector
 
         inspector = Inspector.load()

@@ -109,6 +109,8 @@ _EXPECTED = {
     "bool_type": "true or false",
     "list_type": "an array",
     "model_type": "an object",
+    "too_short": "4 numbers",
+    "too_long": "4 numbers",
     "literal_error": " or ".join(map(repr, get_args(PairType))),
 }
 
@@ -122,7 +124,7 @@ def _fault(number: int, error: Any) -> AdplFault:
             key = ""
         else:
             key = step
-    message = error["msg"].removeprefix("Value error, ")
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if error["type"] == "missing":
         message = f"{key} is missing"
     elif error["type"] != "value_error":

@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ ROLES = {"human": "user", "ai": "assistant", "system": "system"}
 
 
 class TransformersChat(BaseChatModel):
-    """Greedy chat over any image-text-to-text model of transformers, on the device the model is on."""
+    """Chat over any image-text-to-text model of transformers, on the device the model is on; greedy unless told to draw."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -55,7 +56,11 @@ class TransformersChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        """Reply to a conversation; `max_tokens=1` gives the first token's log-probabilities at the price of a prefill."""
+        """Reply to a conversation; `max_tokens=1` gives the first token's log-probabilities at the price of a prefill.
+
+        With a `temperature` above 0 the reply is drawn instead, the same for the same `seed` on the same device; its
+        log-probabilities are then those it was drawn by.
+        """
         chat, images = to_chat(messages)
         for part in (part for turn in chat for part in turn["content"] if part["type"] == "text"):
             part["text"] = self._control.sub(" ", part["text"])  # Only the template may write these.
@@ -66,11 +71,11 @@ class TransformersChat(BaseChatModel):
         length = inputs["input_ids"].shape[1]
         limit = int(kwargs.get("max_tokens", self.max_tokens))
         absent = [[token] for alias, token in self._citations.items() if alias not in prompt]
-        with torch.inference_mode():
+        with torch.inference_mode(), _choice(kwargs.get("temperature", 0.0), kwargs.get("seed", 0)) as choice:
             out = self.model.generate(
                 **inputs,
                 max_new_tokens=limit,
-                do_sample=False,
+                **choice,
                 output_scores=True,
                 return_dict_in_generate=True,
                 bad_words_ids=absent or None,
@@ -90,6 +95,17 @@ class TransformersChat(BaseChatModel):
             for value, id in zip(values, ids, strict=True)
         ]
         return {"content": [{**top[0], "top_logprobs": top}]}
+
+
+@contextmanager
+def _choice(temperature: float, seed: int) -> Iterator[dict[str, Any]]:
+    """How `generate` chooses tokens; it draws from the random state of the process, which is lent to it and put back."""
+    if temperature <= 0:
+        yield {"do_sample": False}
+        return
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield {"do_sample": True, "temperature": temperature}
 
 
 def to_chat(messages: Sequence[BaseMessage]) -> tuple[list[dict[str, Any]], list[Image.Image]]:

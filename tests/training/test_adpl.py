@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from training.adpl import PreferenceRecord
 from training.adpl_file import AdplFault, read_adpl
@@ -133,3 +135,70 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     (fault,) = read_adpl(written(tmp_path, [record()]), images=tmp_path)
     assert str(fault).startswith("record 1: reference_image 'b.png' is not in")
+
+
+# --- made records: their scores, facts and masks ---
+
+SIDE = 20
+
+
+def made_record() -> Json:
+    """A record as the engine makes it, of photos of 20 pixels with one defect."""
+    made = record()
+    for question in made["question_answer"]:
+        for rank, option in enumerate(question["answer_options"]):
+            option["answer_en"] = f"True, as fact {rank} says [F1]."
+            option["scores"] = {"type": 5 - rank, "location": 5 - rank, "logic": 5 - rank}
+    marked = {"defect_type": "dent", "severity": 0.5, "box": [3, 4, 8, 10], "mask": "mask.png"}
+    return made | {"facts": ["nut/dent"], "defects": [marked]}
+
+
+def photos(folder: Path) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (SIDE, SIDE)).save(folder / name)
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[4:10, 3:8] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+
+
+def scores(r: Json, answer: int) -> Json:
+    found: Json = at(2, answer)(r)["scores"]
+    return found
+
+
+MADE_DAMAGE: list[tuple[Callable[[Json], Any], str]] = [
+    (lambda r: scores(r, 1).update(type=6), "record 1, question 3, answer 2: type is 6, expected less than or equal to 5"),
+    (lambda r: scores(r, 1).update(logic=0), "record 1, question 3, answer 2: logic is 0, expected greater"),
+    (lambda r: at(2, 1)(r).pop("scores"), "record 1, question 3: 3 of 4 answers have scores, expected all or none"),
+    (lambda r: scores(r, 0).update(type=1, logic=1), "record 1, question 3: answers are not best first: their mean scores are 2.33, 4.00"),
+    (lambda r: at(2, 1)(r).update(answer_en="True [F2]."), "record 1, question 3, answer 2: cites [F2], but the record has 1 facts"),
+    (lambda r: at(2, 1)(r).update(answer_en="True [F0]."), "record 1, question 3, answer 2: cites [F0], but"),
+    (lambda r: r.update(facts=["nut/rust"]), "record 1: fact 'nut/rust' is not in the fact store"),
+    (lambda r: r["defects"][0].update(severity=2), "record 1, defect 1: severity is 2"),
+    (lambda r: r["defects"][0].update(box=[3, 4, 8]), "record 1, defect 1: box is an array of 3, expected 4 numbers"),
+    (lambda r: r["defects"][0].update(box=[3, 4, 8, 11]), "record 1, defect 1: box is [3, 4, 8, 11], but its mask lies in [3, 4, 8, 10]"),
+    (lambda r: r["defects"][0].update(mask="none.png"), "record 1, defect 1: mask 'none.png' cannot be read"),
+    (lambda r: r["defects"][0].update(mask="broken.png"), "record 1, defect 1: mask 'broken.png' cannot be read beside its photo (not a picture)"),
+    (lambda r: r["defects"][0].update(mask="empty.png"), "record 1, defect 1: mask 'empty.png' marks nothing"),
+    (lambda r: r["defects"][0].update(mask="small.png"), "record 1, defect 1: mask 'small.png' is 5 x 6 pixels, expected 20 x 20"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("edit", "says"), MADE_DAMAGE, ids=[says for _, says in MADE_DAMAGE])
+def test_damage_to_a_made_record_is_named_in_one_line(tmp_path: Path, edit: Callable[[Json], Any], says: str) -> None:
+    photos(tmp_path)
+    Image.new("L", (SIDE, SIDE)).save(tmp_path / "empty.png")
+    Image.new("L", (5, 6), 255).save(tmp_path / "small.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    made = made_record()
+    edit(made)
+    faults = [str(f) for f in read_adpl(written(tmp_path, [made]), tmp_path, {"nut/dent"}) if isinstance(f, AdplFault)]
+    assert any(fault.startswith(says) for fault in faults), faults
+    assert all(fault.splitlines() == [fault] for fault in faults)
+
+
+def test_a_made_record_without_faults_is_read_whole(tmp_path: Path) -> None:
+    photos(tmp_path)
+    (read,) = read_adpl(written(tmp_path, [made_record()]), tmp_path, {"nut/dent"})
+    assert isinstance(read, PreferenceRecord)
+    assert read.model_dump(exclude_none=True) == made_record()

@@ -183,9 +183,10 @@ def _cast_shadow(alpha: Field, setup: Setup) -> Image:
 def _shade(albedo: Image, height: Field, gloss: Field, setup: Setup, rng: Rng) -> Image:
     """Light on relief: two directional lights, light from all sides dimmed in cavities, and mirrored surroundings."""
     size = height.shape[0]
-    scale = setup.relief * 224 / size
-    gx = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=scale / 8)
-    gy = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=scale / 8)
+    # Relief is given in pixels of a photo of 224: a larger photo spreads the same slope over more of them.
+    steep = setup.relief * size / 224 / 8
+    gx = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=steep)
+    gy = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=steep)
     nz = 1 / np.sqrt(gx * gx + gy * gy + 1)
     nx, ny = -gx * nz, -gy * nz
     azimuth, elevation = setup.light[0] + rng.normal(0, 0.03), setup.light[1]
@@ -203,7 +204,7 @@ def _shade(albedo: Image, height: Field, gloss: Field, setup: Setup, rng: Rng) -
         shine = np.clip((nx * lx + ny * ly + nz * (rise + 1)) / norm, 0, 1)
         specular += strength * (0.6 * shine**20 + 0.4 * shine**80)
     direct /= 1 + setup.fill[1]
-    direct *= 1 - 0.6 * _self_shadow(height, azimuth, elevation, scale)
+    direct *= 1 - 0.6 * _self_shadow(height, azimuth, elevation, setup.relief)
 
     # What a shiny surface mirrors: a bright panel above dark surroundings, met where the normal leans towards it.
     lean = nx * np.float32(np.cos(setup.softbox[0])) + ny * np.float32(np.sin(setup.softbox[0]))
@@ -212,7 +213,7 @@ def _shade(albedo: Image, height: Field, gloss: Field, setup: Setup, rng: Rng) -
 
     deep = cv2.GaussianBlur(height, (0, 0), 0.012 * size) - height
     wide = cv2.GaussianBlur(height, (0, 0), 0.04 * size) - height
-    cavity = np.clip(0.09 * scale * deep + 0.05 * scale * wide, -0.1, 0.55)
+    cavity = np.clip(setup.relief * (0.09 * deep + 0.05 * wide), -0.1, 0.55)
     lit = (setup.ambient * (1 - cavity) + (1 - setup.ambient) * direct) * (1 - 0.25 * gloss)
     if setup.falloff:
         x, y = grid(size)
@@ -230,7 +231,7 @@ def _shade(albedo: Image, height: Field, gloss: Field, setup: Setup, rng: Rng) -
     return np.asarray(body + (mirror * spread)[..., None] * (0.5 + 0.5 * albedo) + highlight[..., None], np.float32)
 
 
-def _self_shadow(height: Field, azimuth: float, elevation: float, scale: float) -> Image:
+def _self_shadow(height: Field, azimuth: float, elevation: float, relief: float) -> Image:
     """Where nearby relief stands between a pixel and the light, 0..1, from a few steps towards it."""
     size = height.shape[0]
     slope = elevation / max(float(np.sqrt(max(1 - elevation**2, 0))), 0.2)
@@ -239,7 +240,7 @@ def _self_shadow(height: Field, azimuth: float, elevation: float, scale: float) 
         reach = step * size / 224
         shift = np.array([[1, 0, -reach * np.cos(azimuth)], [0, 1, -reach * np.sin(azimuth)]])
         towards = cv2.warpAffine(np.asarray(height, np.float32), shift, (size, size), borderMode=cv2.BORDER_REPLICATE)
-        over = (towards - height) * (0.35 * scale) - step * slope
+        over = (towards - height) * (0.35 * relief) - step * slope
         out = np.maximum(out, np.clip(over / 3, 0, 1))
     return cv2.GaussianBlur(out, (0, 0), 0.8) if out.any() else out
 

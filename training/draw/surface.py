@@ -20,7 +20,7 @@ class Surface:
     albedo: NDArray[np.float32]
     """(H, W, 3), 0..1."""
     height: Field
-    """Relief in pixels."""
+    """Relief in pixels of a photo of 224."""
     gloss: Field
     """0 matt to 1 mirror-like."""
     alpha: Field
@@ -73,6 +73,8 @@ class Product:
     """Conductor or print coverage (H, W) 0..1, which defects such as an open circuit edit."""
     pattern_colour: Colour = (0.8, 0.6, 0.2)
     pattern_gloss: float = 0.5
+    pattern_height: float = 1.2
+    """How far the pattern stands out, in pixels; about 0 for print."""
     spare: tuple[Part, ...] = field(default=())
     """Components of another kind, which a swap may put in."""
 
@@ -81,7 +83,7 @@ class Product:
         out = self.base.copy()
         if self.pattern is not None:
             paint(out, self.pattern, self.pattern_colour, self.pattern_gloss)
-            out.height += self.pattern * 1.2
+            out.height += self.pattern * self.pattern_height
         for part in self.parts:
             _place(out, part)
         return out

@@ -1,0 +1,97 @@
+"""`sage-iad data`: make, check, describe and rank preference data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli_errors import make_folder, one_line_errors
+from agent.cli_rank import rank_app
+
+data_app = typer.Typer(help="Preference data: image pairs, questions, ranked answers.", no_args_is_help=True)
+data_app.add_typer(rank_app, name="rank")
+
+
+@data_app.command("check")
+def data_check(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="AD-PL as a JSON array or JSON lines.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the images: each one named must be there.")] = None,
+) -> None:
+    """Check AD-PL files; each fault is one line with its place: record, question, answer. Exit code 2 if there is one.
+
+    Example: sage-iad data check adpl.json --images photos
+    """
+    from agent.inspector import default_home
+    from knowledge import FactStore
+    from training.adpl_file import AdplFault, read_adpl
+
+    facts = {fact.id for fact in FactStore(default_home() / "facts").list()}
+    faults = 0
+    for path in paths:
+        records = 0
+        for read in read_adpl(path, images, facts):
+            if isinstance(read, AdplFault):
+                faults += 1
+                typer.echo(f"sage-iad: {path}: {read}", err=True)
+            else:
+                records += 1
+        typer.echo(f"{path}: {records} good records")
+    if faults:
+        raise typer.Exit(2)
+
+
+@data_app.command("make")
+def data_make(
+    out: Annotated[Path, typer.Option(help="Folder to make; a run that was stopped goes on there.")],
+    pairs: Annotated[
+        int, typer.Option(help="Image pairs, five questions each; 5683 is the size of the published set.")
+    ] = 5683,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed and version give the same bytes.")] = 0,
+    size: Annotated[int, typer.Option(help="Side of the photos in pixels.")] = 256,
+    aligned: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of pairs taken by a fixture that holds the part still.")
+    ] = 0.15,
+    processes: Annotated[int | None, typer.Option(min=1, help="How many work at once; default: one a core.")] = None,
+    with_sheets: Annotated[bool, typer.Option("--sheet", help="Contact sheets to look at, one a family.")] = False,
+) -> None:
+    """Draw preference data: image pairs, masks, questions, ranked answers, in splits held out by family and by defect.
+
+    Example: sage-iad data make --pairs 200 --out adpl --sheet
+    """
+    from training.make import MakeError, Order, make, write_sheets
+
+    with one_line_errors(MakeError, OSError), typer.progressbar(length=pairs, label="making", file=sys.stderr) as bar:
+        for done in make(Order(pairs, seed, size, aligned), out, processes):
+            bar.update(done - bar.pos)
+    if with_sheets:
+        sheets = write_sheets(out)
+        typer.echo(f"{len(sheets)} contact sheets in {out / 'sheets'}")
+    typer.echo(
+        f"{pairs} image pairs, {5 * pairs} questions in {out}; `sage-iad data check {out}/*.jsonl --images {out}` checks them"
+    )
+
+
+@data_app.command("stats")
+def data_stats(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="AD-PL as a JSON array or JSON lines.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images of all files; default: looked for beside each file.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for plots, PNG; none are made without it.")] = None,
+) -> None:
+    """Count what AD-PL files hold, and look for leaks between them and for cues that give the ranking away.
+
+    Example: sage-iad data stats adpl/train.jsonl adpl/validation.jsonl --out plots
+    """
+    with one_line_errors(OSError, extra="train"):
+        make_folder(out)
+        from training.stats_report import data_stats as report
+
+        faults = report(paths, images, out)
+    for fault in faults:
+        typer.echo(f"sage-iad: {fault}", err=True)
+    if faults:
+        raise typer.Exit(2)
