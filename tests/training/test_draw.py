@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from knowledge.facts import shipped_pack
+from training.draw.allowed import VARIATIONS
 from training.draw.defects import SURFACE_DEFECTS
 from training.draw.families import BY_NAME, CATEGORIES, FAMILIES, Family
 from training.draw.faults import PRODUCT_FAULTS
 from training.draw.noise import fractal, grid
 from training.draw.scene import Case, draw_case
 from training.draw.sheet import STRIP, Pair, sheet
+from training.draw.splits import HELD_OUT_FAMILIES, HELD_OUT_TYPES, SPLITS
 from training.draw.surface import Surface, blank
 from training.fact_index import KINDS, FactIndex
 from training.text import Writer
@@ -257,9 +259,52 @@ def test_every_category_is_a_family_of_the_shipped_pack() -> None:
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 def test_every_defect_has_its_facts(family: Family) -> None:
     writer = Writer(FactIndex(shipped_pack()))
-    missing = [(t, kind) for t in family.defect_types for kind in KINDS if not writer.facts.find(family.category, t, kind)]
+    missing = [
+        (t, kind) for t in family.defect_types for kind in KINDS if not writer.facts.find(family.category, t, kind)
+    ]
     assert missing == []
     assert writer.facts.find(family.category, "", "object"), "no fact says what the product is"
+
+
+# --- splits ---
+
+
+def test_splits_hold_out_families_and_kinds_of_defect() -> None:
+    train, validation = SPLITS["train"], SPLITS["validation"]
+    assert (train.families, train.types) == (validation.families, validation.types)
+    assert {f.name for f in train.families} == set(BY_NAME) - HELD_OUT_FAMILIES
+    assert {f.name for f in SPLITS["unseen_families"].families} == HELD_OUT_FAMILIES
+    assert not train.types & HELD_OUT_TYPES
+    assert SPLITS["unseen_defects"].types == HELD_OUT_TYPES
+    assert len({split.number for split in SPLITS.values()}) == len(SPLITS)
+    for split in SPLITS.values():
+        for family in split.families:
+            assert split.types.intersection(family.defect_types), (split.name, family.name)
+
+
+def test_only_the_kinds_asked_for_are_drawn() -> None:
+    kinds = frozenset({"crack", "stain"})
+    drawn = [draw_case((21, i), size=48, anomalous=1.0, families=[BY_NAME["concrete"]], types=kinds) for i in range(12)]
+    assert {d.defect_type for case in drawn for d in case.defects} == kinds
+    with pytest.raises(ValueError, match="concrete has none of"):
+        draw_case((21, 0), families=[BY_NAME["concrete"]], types=frozenset({"solder_bridge"}))
+
+
+def test_the_world_is_as_wide_as_it_was_meant_to_be() -> None:
+    assert len(FAMILIES) >= 40
+    assert len({name for family in FAMILIES for name in family.defect_types}) >= 30
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_what_is_allowed_changes_the_surface_a_little(name: str) -> None:
+    for seed in range(3):
+        before = disc(seed)
+        after = before.copy()
+        VARIATIONS[name](after, np.random.default_rng([seed, 4]))
+        gap = np.abs(before.albedo - after.albedo)
+        assert gap.max() > 0
+        assert gap.mean() < 0.12
+        np.testing.assert_array_equal(before.alpha, after.alpha)
 
 
 # --- the contact sheet ---

@@ -45,7 +45,9 @@ def told(index: int, look: Any, seed: int = 31) -> Told:
     found = look(case, setting)
     if setting != "one-shot":
         case = replace(case, references=())
-    return Told(case, found, Writer(FactIndex(shipped_pack())).examples(case, found, np.random.default_rng([seed, index])))
+    return Told(
+        case, found, Writer(FactIndex(shipped_pack())).examples(case, found, np.random.default_rng([seed, index]))
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,45 +1,185 @@
-"""Families made of parts: boards, trays, housings, counted goods."""
+"""Mechanical families made of parts: bearings, screwed plates, cells in a holder; and what others build on."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from training.draw.noise import Field, Rng, fractal, grain, grid, lettering, smooth
+from training.draw.noise import Rng, fractal, grain, grid, lettering, smooth
 from training.draw.shapes import dome, lattice, polar, polygon, ring_of_parts, rounded_box
-from training.draw.surface import Part, Product, Surface, blank, paint
-from training.draw.textures import Draw, brushed_metal, colour, painted
+from training.draw.surface import Colour, Part, Product, Surface, blank, paint
+from training.draw.textures import Draw, brushed_metal, painted
+
+STEELS = ((0.62, 0.62, 0.61), (0.53, 0.54, 0.56), (0.7, 0.69, 0.67))
+PLATINGS = (*STEELS, (0.68, 0.7, 0.73), (0.72, 0.62, 0.38), (0.13, 0.13, 0.135), (0.66, 0.54, 0.3))
+"""Steel, zinc, yellow chromate, black oxide, brass."""
+PLASTICS = (
+    (0.06, 0.06, 0.065), (0.09, 0.09, 0.1), (0.21, 0.21, 0.22), (0.58, 0.58, 0.56), (0.76, 0.72, 0.62), (0.84, 0.84, 0.82),
+    (0.1, 0.19, 0.4), (0.13, 0.36, 0.22), (0.68, 0.3, 0.1), (0.48, 0.09, 0.08),
+)  # fmt: skip
+GOLD, TIN, COPPER = (0.74, 0.57, 0.28), (0.6, 0.6, 0.59), (0.75, 0.44, 0.27)
+
+
+def pick(rng: Rng, palette: tuple[Colour, ...], spread: float = 0.05) -> Colour:
+    """A colour of the palette, a shade lighter or darker than it stands there."""
+    chosen, level = palette[int(rng.integers(len(palette)))], 1 + rng.normal(0, spread)
+    r, g, b = (float(np.clip(c * level + rng.normal(0, spread / 5), 0.02, 0.97)) for c in chosen)
+    return r, g, b
+
+
+def shaded(tint: Colour, by: float) -> Colour:
+    """The colour, `by` times as bright."""
+    return min(tint[0] * by, 0.98), min(tint[1] * by, 0.98), min(tint[2] * by, 0.98)
+
+
+def turned(s: Surface, rng: Rng, depth: float) -> None:
+    """Marks of the lathe: fine concentric grooves and the crossed gleam they give."""
+    size = s.alpha.shape[0]
+    _, _, r, angle = polar(size)
+    ring = np.minimum(r * size / 2, size - 1).astype(np.int32)
+    marks = np.asarray(rng.standard_normal(size, dtype=np.float32))[ring]
+    s.height += depth * marks
+    s.albedo *= (1 + 0.05 * marks + 0.13 * np.cos(2 * angle + np.float32(rng.uniform(0, 6))))[..., None]
+
+
+def mottle(s: Surface, rng: Rng, fine: float = 0.03, broad: float = 0.1, pits: float = 0.1) -> None:
+    """The unevenness that every real material has: grain, cloudiness and a rough skin."""
+    size = s.alpha.shape[0]
+    speck = grain(rng, size, (0.7, 0.7))
+    s.albedo *= (1 + fine * speck + broad * (fractal(rng, size, 2.5, 3) - 0.5))[..., None]
+    s.height += 0.35 * pits * speck
 
 
 def bearing(rng: Rng) -> Draw:
-    balls, base = int(rng.integers(7, 14)), colour(rng, 0.5, 0.8, 0.08)
+    """Deep-groove ball bearing from the side: open with a steel or polymer cage, shielded or sealed."""
+    bore, outer = rng.uniform(0.36, 0.64), 0.92
+    thick, pitch, steel = outer - bore, (outer + bore) / 2, pick(rng, STEELS)
+    ball, half = 0.275 * thick, 0.28 * thick
+    count = int(2 * np.pi * pitch / (2 * ball * rng.uniform(1.25, 1.6)))
+    style = int(rng.choice(4, p=[0.4, 0.3, 0.15, 0.15]))
+    cage = pick(rng, STEELS if style == 0 else ((0.08, 0.08, 0.08), (0.68, 0.6, 0.44), (0.3, 0.2, 0.14)))
+    cover = pick(rng, STEELS if style == 2 else ((0.07, 0.07, 0.07), (0.36, 0.13, 0.08), (0.1, 0.16, 0.3)))
+    word, land = "".join(rng.choice(list("0234678RSZ"), 5)), rng.uniform(0.9, 1.1)
 
     def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, 0.7)
+        unit, start = size / 224, float(rng.uniform(0, 6))
+        s = blank(size, steel, 0.65)
         _, _, r, _ = polar(size)
-        s.alpha = smooth(np.maximum(r - 0.86, 0.28 - r).astype(np.float32), 3 / size)
-        paint(s, smooth(np.abs(r - 0.57) - 0.13, 0.02), (0.12, 0.12, 0.12))
-        s.height += 4 * smooth(np.abs(r - 0.57) - 0.13, 0.06) * -1
-        s.height += 0.4 * np.sin(r * 200).astype(np.float32)
-        return Product(
-            s,
-            parts=ring_of_parts(
-                balls, 0.57, _ball(size, 0.23 * size, (0.8, 0.8, 0.82)), size, rng.uniform(0, 6), "ball"
-            ),
-        )
+        distance = np.maximum(r - outer, bore - r)
+        s.alpha = smooth(distance, 3 / size)
+        turned(s, rng, 0.12 * unit)
+        mottle(s, rng, 0.02, 0.08, 0.03)
+        dome(s, distance, 0.03, 3 * unit)
+        off = np.abs(r - pitch)
+        gap = smooth(off - half * land, 3 / size)
+        lip = smooth(np.abs(off - half * land) - 0.007, 3 / size)
+        if style >= 2:
+            paint(s, gap, cover, 0.55 if style == 2 else 0.15)
+            s.height -= (1.5 * gap + 2 * lip - 2 * smooth(off - 0.6 * half, 0.03)) * unit
+            paint(s, 0.75 * lip, (0.05, 0.05, 0.05), 0.1)
+            for at in (0.55, 0.8):
+                groove = smooth(np.abs(off - at * half) - 0.005, 3 / size)
+                s.height -= 1.2 * unit * groove
+            if style == 3:
+                s.albedo *= (1 + 0.04 * gap * grain(rng, size))[..., None]
+                spot = (int(size * (0.5 - 0.012 * len(word))), int(size * (0.51 - pitch / 2)))
+                s.height += 1.5 * unit * lettering(size, word, spot, 0.32 * unit * thick / 0.4, 1)
+            return Product(s)
+        deep = np.clip(1 - (off / (half * land)) ** 2, 0, 1)
+        paint(s, gap, (0.07, 0.068, 0.065), 0.35)
+        s.height -= (4 + 6 * deep) * unit * gap
+        paint(s, 0.5 * lip, shaded(steel, 1.25), 0.8)
+        strap = (0.3 if style == 0 else 0.72) * half
+        ribbon = smooth(off - strap, 3 / size)
+        paint(s, ribbon, cage, 0.5 if style == 0 else 0.25)
+        s.height += unit * (6 * ribbon - 1.5 * smooth(0.75 * strap - off, 0.03) * ribbon)
+        if style == 0:  # Rivets between the balls.
+            for a in start + np.pi / count * (2 * np.arange(count) + 1):
+                centre = np.array([np.cos(a), np.sin(a)]) * pitch * size / 2 + size / 2
+                dot = np.zeros((size, size), np.float32)
+                spot = (round(centre[0] * 16), round(centre[1] * 16))
+                cv2.circle(dot, spot, round(max(1.0, 0.4 * strap * size) * 8), 1.0, -1, cv2.LINE_AA, 4)
+                s.height += 2 * unit * dot
+        seen = _ball(size * ball, strap / ball if style == 0 else 0, cage)
+        return Product(s, parts=ring_of_parts(count, pitch, seen, size, start, "ball"))
 
     return draw
 
 
-def _ball(size: int, across: float, tint: tuple[float, float, float], gloss: float = 0.9) -> Surface:
-    n = max(12, int(across))
-    s = blank(n, tint, gloss)
-    _, _, r, _ = polar(n)
-    s.alpha = smooth(r - 0.92, 4 / n)
-    s.height = (n / 3 * np.sqrt(np.clip(1 - r * r, 0, 1))).astype(np.float32)
-    s.albedo *= (1.05 - 0.5 * r**2)[..., None]
+def _ball(across: float, strap: float, cage: Colour) -> Surface:
+    """A polished ball, `across` pixels wide, with the cage's strap of that half width over it, if any."""
+    n = max(8, int(across * 1.06))
+    s = blank(n, (0.66, 0.66, 0.67), 0.95)
+    x, _, r, _ = polar(n)
+    s.alpha = smooth(r - 0.94, 4 / n)
+    s.height = (0.45 * n * np.sqrt(np.clip(1 - r * r, 0, 1))).astype(np.float32)
+    # A mirror sphere shows the dark side of the room in its rim and the ceiling in its middle.
+    s.albedo *= (1.2 - 0.95 * np.clip(r, 0, 1) ** 3)[..., None]
+    if strap > 0:
+        over = smooth(np.abs(x) - strap, 4 / n)
+        paint(s, over, cage, 0.5)
+        s.height += n / 14 * over
+    return s
+
+
+def hole(s: Surface, x: float, y: float, across: float, depth: float, tint: Colour = (0.05, 0.05, 0.05)) -> None:
+    """A bored hole at (x, y) pixels, `across` pixels wide, with a broken edge."""
+    size, reach = s.alpha.shape[0], int(across) + 3
+    spot = np.s_[max(0, int(y) - reach) : min(size, int(y) + reach), max(0, int(x) - reach) : min(size, int(x) + reach)]
+    ys, xs = np.mgrid[spot].astype(np.float32)
+    d = np.hypot(xs + 0.5 - x, ys + 0.5 - y) - across / 2
+    s.height[spot] -= depth * smooth(d, max(1.0, 0.3 * across))
+    cover = 0.95 * smooth(d + 0.06 * across, 1.5)
+    s.albedo[spot] += cover[..., None] * (np.asarray(tint, np.float32) - s.albedo[spot])
+    s.gloss[spot] += cover * (0.1 - s.gloss[spot])
+
+
+def screw(rng: Rng, n: int, tint: Colour, head: int, washer: bool = False) -> Surface:
+    """Head of a screw, seen from above, (n, n): Phillips pan, slotted, hexagon, socket cap, torx, flat cross."""
+    s = blank(n, tint, 0.65)
+    x, y, r, angle = polar(n)
+    radius = 0.62 if washer else 0.9
+    hexagon = head == 2
+    d = polygon(r, angle, 6, 0.86 * radius) if hexagon else np.asarray(r - radius, np.float32)
+    body = smooth(d, 4 / n)
+    turned(s, rng, 0.004 * n)
+    if washer:
+        s.alpha = smooth(np.asarray(r - 0.93, np.float32), 4 / n)
+        dome(s, np.asarray(r - 0.93, np.float32), 0.08, n / 40)
+        s.albedo *= (1 - 0.45 * np.exp(-np.clip(d, 0, None) / 0.07) * (1 - body))[..., None]
+    else:
+        s.alpha = body
+    if head in (0, 4):  # pan
+        s.height += n / 6 * body * np.sqrt(np.clip(1.1 - (r / radius) ** 2, 0, 1))
+    elif head == 5:  # countersunk: flush, with a sharp rim
+        dome(s, d, 0.1, n / 40)
+    else:
+        dome(s, d, 0.12, n / 14)
+        s.height += n / 10 * body
+    if hexagon:
+        s.height -= n / 4 * np.clip(r - 0.8 * radius, 0, 1) * body
+    if head == 3:  # knurled cylinder
+        rim = smooth(np.abs(r - 0.96 * radius) - 0.05, 3 / n)
+        s.albedo *= (1 - 0.3 * rim * (np.cos(angle * max(12, n // 2)) > 0))[..., None]
+    across, along = np.abs(y) / radius, np.abs(x) / radius
+    if head in (0, 5):
+        wing = 0.15 - 0.05 * along
+        slot = np.minimum(
+            np.maximum(across - wing, along - 0.58), np.maximum(along - 0.15 + 0.05 * across, across - 0.58)
+        )
+    elif head == 1:
+        slot = np.maximum(across - 0.11, along - 1.1)
+    elif hexagon:  # a forged mark instead of a recess
+        slot = np.abs(np.hypot(x, y) / radius - 0.45) - 0.02
+    elif head == 3:
+        slot = polygon(r / radius, angle, 6, 0.46)
+    else:
+        slot = r / radius - 0.42 - 0.07 * np.cos(6 * angle)
+    cover = smooth(np.asarray(slot, np.float32), 5 / n) * body
+    s.height -= cover * n / (40 if hexagon else 8)
+    if not hexagon:
+        deep = np.clip(1.15 - 0.8 * r / radius, 0.35, 1)
+        paint(s, 0.85 * cover * deep.astype(np.float32), shaded(tint, 0.12), 0.3)
     return s
 
 
@@ -49,325 +189,101 @@ def screwed_plate(rng: Rng) -> Draw:
     if columns * rows == 1:
         columns = 2
     plate = [brushed_metal, painted][int(rng.integers(2))](rng)
-    w, h, corner = rng.uniform(0.6, 0.95), rng.uniform(0.45, 0.95), rng.uniform(0.02, 0.25)
-    across, tint, head = rng.uniform(0.1, 0.24), colour(rng, 0.4, 0.85, 0.3), int(rng.integers(6))
-    vent, random_turn = rng.random() < 0.5, rng.random() < 0.7
+    w, h, corner = rng.uniform(0.6, 0.95), rng.uniform(0.45, 0.95), rng.uniform(0.02, 0.2)
+    across, tint, head = rng.uniform(0.1, 0.2), pick(rng, PLATINGS), int(rng.integers(6))
+    washer, vent = rng.random() < 0.35 and head != 5, rng.random() < 0.4 and columns * rows % 2 == 0
+    frame, word = rng.random() < 0.4, "".join(rng.choice(list("ABCEFHKLMPRT0123456789-"), 6))
 
     def draw(rng: Rng, size: int) -> Product:
+        unit = size / 224
         s = plate(rng, size).base
+        s.height *= unit
         x, y, _, _ = polar(size)
         distance = rounded_box(x, y, w, h, corner)
         s.alpha = smooth(distance, 3 / size)
-        dome(s, distance, 0.06, 4)
-        if vent:
-            slots = smooth(np.maximum(np.abs(x) - 0.35 * w, 0.3 - 0.5 * np.cos(y * 40)), 0.2) * smooth(
-                np.abs(y) - 0.35 * h, 0.05
+        dome(s, distance, 0.03, 3 * unit)
+        if frame:  # a raised rim pressed into the sheet
+            step = smooth(rounded_box(x, y, 0.55 * w, 0.5 * h, corner), 0.04)
+            s.height += 3 * unit * step
+            mark = lettering(
+                size, word, (round(size * (0.5 - 0.14 * w)), round(size * (0.52 + 0.19 * h))), 0.38 * unit, 1
             )
-            paint(s, 0.7 * slots, (0.08, 0.08, 0.08))
-        n = max(12, int(across * size))
+            paint(s, 0.8 * mark, (0.07, 0.07, 0.07) if s.albedo.mean() > 0.3 else (0.8, 0.8, 0.8), 0.2)
+        if vent:
+            lanes = np.abs((y * 9) % 1 - 0.5) - 0.18
+            slots = smooth(np.maximum(lanes / 9, np.abs(x) - 0.3 * w), 3 / size) * (np.abs(y) < 0.38 * h)
+            s.height -= 3 * unit * cv2.GaussianBlur(slots, (0, 0), 0.8 * unit)
+            paint(s, 0.93 * slots, (0.03, 0.03, 0.03), 0.05)
+        n = max(10, int(across * size))
         seats = lattice(columns, rows, (0.78 * w, 0.75 * h), size, rng, 0.4)
         # The seat under each screw: what one sees when the screw is missing.
         for sx, sy in seats:
-            hole = smooth(
-                (np.hypot(x - (sx / size * 2 - 1), y - (sy / size * 2 - 1)) - across * 0.5).astype(np.float32), 0.03
-            )
-            paint(s, 0.9 * hole, (0.06, 0.06, 0.06), 0.05)
-        screw = _screw(rng, n, tint, head)
-        parts = tuple(Part(screw, a, b, rng.uniform(0, 360) if random_turn else 0.0, "screw") for a, b in seats)
-        spare = (Part(_screw(rng, n, colour(rng, 0.1, 0.4, 0.6), (head + 1) % 6), 0, 0, 0, "screw"),)
+            hole(s, sx, sy, n * (1.05 if head == 5 else 0.55), n / 10, shaded(tint, 0.5) if head == 5 else (0.04,) * 3)
+            if head == 5:
+                hole(s, sx, sy, n * 0.45, n / 10)
+        heads = [screw(rng, n, tint, head, washer) for _ in range(2)]
+        parts = tuple(Part(heads[i % 2], a, b, rng.uniform(0, 360), "screw") for i, (a, b) in enumerate(seats))
+        other = pick(rng, PLATINGS)
+        spare = tuple(Part(screw(rng, n, other, (head + k) % 6, washer), 0, 0, 0, "screw") for k in (1, 2))
         return Product(s, parts=parts, spare=spare)
 
     return draw
 
 
-def _screw(rng: Rng, n: int, tint: tuple[float, float, float], head: int) -> Surface:
-    s = blank(n, tint, 0.7)
-    x, y, r, angle = polar(n)
-    distance = r - 0.9 if head < 3 else polygon(r, angle, 6, 0.8)
-    s.alpha = smooth(distance.astype(np.float32), 4 / n)
-    dome(s, distance.astype(np.float32), 0.5, n / 8)
-    slot: Field = np.abs(y) - 0.13
-    if head % 3 == 0:
-        slot = np.minimum(np.maximum(slot, np.abs(x) - 0.55), np.maximum(np.abs(x) - 0.13, np.abs(y) - 0.55))
-    elif head % 3 == 1:
-        slot = np.maximum(slot, np.abs(x) - 0.8)
-    else:
-        slot = polygon(r, angle, 6, 0.4)
-    cover = smooth(slot.astype(np.float32), 0.08)
-    paint(s, 0.8 * cover, (0.05, 0.05, 0.05))
-    s.height -= cover * n / 10
-    return s
-
-
-def _tracks(plan: Rng, size: int, pitch: float, fat: float) -> Field:
-    """Conductor coverage of a drawn layout: parallel runs with 45-degree bends, pads and planes."""
-    pattern = np.zeros((size, size), np.float32)
-    p = max(4.0, pitch * size)
-    width = max(1, round(fat * p))
-    upright = plan.random() < 0.5
-    lane = 0.5 * p
-    while lane < size:
-        y = lane
-        points = [(0.0, y)]
-        x = 0.0
-        while x < size:
-            run = plan.uniform(0.15, 0.6) * size
-            points.append((x + run, y))
-            x += run
-            if plan.random() < 0.45:
-                step = float(plan.choice([-1, 1])) * p * int(plan.integers(1, 3))
-                points.append((x + abs(step), y + step))
-                x, y = x + abs(step), y + step
-            if plan.random() < 0.2:
-                break
-        if plan.random() < 0.8:
-            line = (np.asarray(points) * 8).astype(np.int32)
-            cv2.polylines(pattern, [line if not upright else line[:, ::-1].copy()], False, 1.0, width, cv2.LINE_AA, 3)
-            for a, b in (points[0], points[-1]):
-                spot = (int(b), int(a)) if upright else (int(a), int(b))
-                cv2.circle(pattern, spot, max(2, round(0.42 * p)), 1.0, -1, cv2.LINE_AA)
-        lane += p * float(plan.choice([1, 1, 2]))
-    for _ in range(int(plan.integers(0, 4))):
-        a, b = plan.random(2) * size
-        cv2.circle(pattern, (int(a), int(b)), round(plan.uniform(0.5, 1.3) * p), 1.0, -1, cv2.LINE_AA)
-        cv2.circle(pattern, (int(a), int(b)), max(1, round(0.25 * p)), 0.0, -1, cv2.LINE_AA)
-    return pattern
-
-
-def bare_board(rng: Rng) -> Draw:
-    """Etched conductors on a board: colour photo or high-contrast scan."""
-    layout, pitch, fat = rng.integers(2**31), rng.uniform(0.05, 0.12), rng.uniform(0.3, 0.65)
-    scan = rng.random() < 0.45
-    ground = (
-        (0.03, 0.03, 0.03)
-        if scan
-        else [(0.05, 0.3, 0.12), (0.05, 0.12, 0.35), (0.35, 0.05, 0.05), (0.75, 0.68, 0.5)][int(rng.integers(4))]
+def battery_tray(rng: Rng) -> Draw:
+    """Cylindrical cells in a holder, seen from above."""
+    columns, rows = int(rng.integers(2, 6)), int(rng.integers(2, 5))
+    wrap = pick(rng, ((0.1, 0.3, 0.2), (0.12, 0.22, 0.42), (0.35, 0.16, 0.4), (0.6, 0.6, 0.6), (0.55, 0.12, 0.1), (0.7, 0.55, 0.15), (0.08, 0.08, 0.08)))  # fmt: skip
+    tray, paper = (
+        pick(rng, PLASTICS),
+        pick(rng, ((0.8, 0.79, 0.75), (0.25, 0.3, 0.35), (0.55, 0.68, 0.66), (0.12, 0.12, 0.12))),
     )
-    copper = (
-        (0.95, 0.95, 0.95) if scan else [(0.1, 0.5, 0.22), (0.8, 0.55, 0.3), (0.75, 0.75, 0.72)][int(rng.integers(3))]
-    )
-    if scan and rng.random() < 0.3:
-        ground, copper = copper, ground
+    button, vents, staggered = rng.uniform(0.26, 0.42), int(rng.choice([0, 3, 4, 6])), rng.random() < 0.3
 
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, ground, 0.3)
-        s.albedo *= (1 + 0.08 * (fractal(rng, size, 30, 3) - 0.5))[..., None]
-        pattern = _tracks(np.random.default_rng(layout), size, pitch, fat)
-        return Product(s, pattern=pattern, pattern_colour=copper, pattern_gloss=0.4)
-
-    return draw
-
-
-def _chip(rng: Rng, w: int, h: int, style: int) -> Surface:
-    n = max(w, h) + 6
-    s = blank(n, (0.1, 0.1, 0.11), 0.3, alpha=0.0)
-    x, y = grid(n)
-    bw, bh = w / n * (0.72 if style == 0 else 1), h / n
-    body = smooth(rounded_box(x, y, bw, bh, 0.03), 4 / n)
-    s.alpha = body.copy()
-    if style == 0:  # Integrated circuit: legs left and right.
-        legs = smooth(np.maximum(np.abs(y) - bh * 0.92, np.abs(x) - w / n), 2 / n) * (np.cos(y * 9 * np.pi) > 0)
-        paint(s, legs.astype(np.float32), (0.75, 0.75, 0.75), 0.6)
-        s.alpha = np.maximum(s.alpha, legs).astype(np.float32)
-        paint(s, body, (0.08, 0.08, 0.09), 0.2)
-        paint(s, smooth(np.hypot(x + bw * 0.6, y + bh * 0.7) - 0.07, 4 / n), (0.4, 0.4, 0.4))
-        paint(s, lettering(n, "".join(rng.choice(list("AKLTX4795"), 3)), (n // 3, n // 2), n / 110, 1), (0.6, 0.6, 0.6))
-    else:  # Chip resistor or capacitor: metal ends.
-        tint = (0.05, 0.05, 0.05) if style == 1 else (0.6, 0.45, 0.28)
-        paint(s, body, tint, 0.3)
-        ends = body * smooth(bw * 0.65 - np.abs(x), 4 / n)
-        paint(s, ends, (0.78, 0.78, 0.76), 0.7)
-    s.height += 3 * body
-    return s
-
-
-def assembled_board(rng: Rng) -> Draw:
-    layout, pitch = rng.integers(2**31), rng.uniform(0.05, 0.09)
-    ground = [(0.04, 0.28, 0.1), (0.04, 0.1, 0.32), (0.08, 0.08, 0.09), (0.4, 0.06, 0.06)][int(rng.integers(4))]
-    track = tuple(float(min(1, c * 1.5 + 0.08)) for c in ground)
-
-    def draw(rng: Rng, size: int) -> Product:
-        plan = np.random.default_rng(layout)
-        s = blank(size, ground, 0.35)
-        s.albedo *= (1 + 0.06 * (fractal(rng, size, 30, 3) - 0.5))[..., None]
-        pattern = _tracks(plan, size, pitch, 0.35)
-        parts: list[Part] = []
-        kinds = []
-        for style in (0, 1, 2):
-            w = int(plan.uniform(0.2, 0.34) * size) if style == 0 else int(plan.uniform(0.08, 0.14) * size)
-            kinds.append(_chip(plan, w, int(w * plan.uniform(0.45, 0.9)), style))
-        taken: list[tuple[float, float, float]] = []
-        for _ in range(int(plan.integers(8, 22))):
-            style = int(plan.choice([0, 1, 2], p=[0.25, 0.4, 0.35]))
-            x, y = plan.uniform(0.1, 0.9, 2) * size
-            reach = kinds[style].alpha.shape[0] / 2
-            if any(np.hypot(x - a, y - b) < reach + c for a, b, c in taken):
-                continue
-            taken.append((float(x), float(y), reach))
-            parts.append(
-                Part(
-                    kinds[style],
-                    float(x) + rng.normal(0, 0.4),
-                    float(y) + rng.normal(0, 0.4),
-                    float(plan.choice([0, 90])),
-                    "component",
-                )
-            )
-        swap = tuple(Part(kinds[k], 0, 0, 0, "component") for k in (1, 2))
-        return Product(s, tuple(parts), pattern, track, 0.35, swap)  # type: ignore[arg-type]
-
-    return draw
-
-
-def connector(rng: Rng) -> Draw:
-    columns, rows = int(rng.integers(4, 13)), int(rng.integers(1, 4))
-    shell, pin = colour(rng, 0.03, 0.85, 0.5), (0.85, 0.7, 0.35) if rng.random() < 0.5 else (0.78, 0.78, 0.78)
-    h = 0.18 + 0.14 * rows
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, shell, 0.3)
-        x, y, _, _ = polar(size)
-        distance = rounded_box(x, y, 0.9, h, 0.08)
-        s.alpha = smooth(distance, 3 / size)
-        dome(s, distance, 0.05, 4)
-        inner = rounded_box(x, y, 0.82, h - 0.08, 0.04)
-        paint(s, smooth(inner, 0.02), tuple(c * 0.5 for c in shell))  # type: ignore[arg-type]
-        s.height -= 4 * smooth(inner, 0.03)
-        n = max(8, int(0.55 * 0.82 * size / columns))
-        p = blank(n, pin, 0.8)
-        u, v = grid(n)
-        p.alpha = smooth(rounded_box(u, v, 0.6, 0.6, 0.2), 4 / n)
-        p.height += 3 * p.alpha
-        seats = lattice(columns, rows, (0.7, h - 0.2 if rows > 1 else 0), size, rng, 0.25)
-        return Product(s, parts=tuple(Part(p, a, b, 0, "pin") for a, b in seats))
-
-    return draw
-
-
-def tablets(rng: Rng) -> Draw:
-    """Blister pack or tray: pockets in rows, a capsule or tablet in each."""
-    columns, rows, oval = int(rng.integers(2, 6)), int(rng.integers(2, 5)), rng.uniform(0.5, 1.0)
-    foil, pill, second = colour(rng, 0.55, 0.85, 0.08), colour(rng, 0.4, 0.97, 0.9), colour(rng, 0.4, 0.97, 0.9)
-    capsule, turn = rng.random() < 0.4, float(rng.choice([0, 45, 90]))
-
-    def make(tint: tuple[float, float, float], n: int) -> Surface:
-        s = blank(n, tint, 0.4)
-        x, y = grid(n)
-        d = rounded_box(x, y, 0.9, 0.9 * oval, 0.9 * oval)
-        s.alpha = smooth(d, 4 / n)
-        if capsule:
-            paint(s, (x > 0).astype(np.float32), second)
-        elif oval > 0.85:
-            paint(s, 0.35 * smooth(np.abs(x) - 0.03, 0.05), tuple(c * 0.5 for c in tint))  # type: ignore[arg-type]
-        dome(s, d, 0.5, n / 5)
+    def cell(rng: Rng, n: int, up: bool) -> Surface:
+        s = blank(n, wrap, 0.4)
+        _, _, r, angle = polar(n)
+        s.alpha = smooth(r - 0.95, 4 / n)
+        dome(s, r - 0.95, 0.07, n / 16)
+        metal = blank(n, (0.68, 0.67, 0.64), 0.7)
+        turned(metal, rng, 0.003 * n)
+        face = smooth(r - 0.84, 4 / n)
+        if up:
+            paint(s, face, paper, 0.15)
+            s.height -= n / 30 * face
+            can = smooth(r - 0.62, 4 / n)
+            paint(s, can, metal.albedo, 0.65)
+            s.height += n / 30 * can + n / 14 * smooth(r - button, 0.08)
+            if vents:
+                holes = smooth(np.abs(r - button - 0.1) - 0.035, 4 / n) * (np.cos(vents * angle) > 0.5)
+                paint(s, 0.85 * holes.astype(np.float32), (0.06, 0.06, 0.06), 0.1)
+        else:
+            paint(s, face, metal.albedo, 0.65)
+            s.height += n / 50 * smooth(r - 0.7, 0.06) - n / 60 * smooth(r - 0.3, 0.05)
         return s
 
     def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, foil, 0.6)
-        x, y, _, _ = polar(size)
-        distance = rounded_box(x, y, 0.95, 0.9, 0.1)
-        s.alpha = smooth(distance, 3 / size)
-        s.height += 0.5 * grain(rng, size, (3, 3))
-        cell = min(1.8 / columns, 1.7 / rows)
-        seats = lattice(columns, rows, (0.95 - 0.95 / columns, 0.9 - 0.9 / rows), size, rng, 0.2)
-        for a, b in seats:
-            d = np.hypot(x - (a / size * 2 - 1), y - (b / size * 2 - 1)) - 0.46 * cell
-            ring = smooth(d.astype(np.float32), 0.03)
-            paint(s, 0.35 * ring, tuple(c * 0.7 for c in foil))  # type: ignore[arg-type]
-            s.height += 6 * smooth(d.astype(np.float32), 0.1)
-        n = max(14, int(cell * size / 2 * 0.8))
-        parts = tuple(Part(make(pill, n), a, b, turn + rng.normal(0, 6 if capsule else 2), "tablet") for a, b in seats)
-        return Product(s, parts=parts, spare=(Part(make(colour(rng, 0.3, 0.9, 0.9), n), 0, 0, turn, "tablet"),))
-
-    return draw
-
-
-def cable(rng: Rng) -> Draw:
-    """Cross-section of a cable: coloured cores with strands inside a jacket."""
-    count = int(rng.integers(2, 5))
-    tints = [colour(rng, 0.2, 0.8, 0.95) for _ in range(count)]
-    jacket, strands = colour(rng, 0.05, 0.7, 0.3), int(rng.integers(7, 30))
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, jacket, 0.2)
-        _x, _y, r, _ = polar(size)
-        s.alpha = smooth(r - 0.85, 3 / size)
-        paint(s, smooth(r - 0.7, 0.02), (0.75, 0.75, 0.72))
-        n = int(size * 0.62 / (1.2 if count == 2 else 1.4))
-        parts = []
-        start = rng.normal(0, 0.1)
-        for i, tint in enumerate(tints):
-            core = blank(n, tint, 0.3)
-            u, v = grid(n)
-            rho = np.hypot(u, v)
-            core.alpha = smooth((rho - 0.78).astype(np.float32), 4 / n)
-            paint(core, smooth((rho - 0.55).astype(np.float32), 4 / n), (0.15, 0.08, 0.05))
-            for k in range(strands):
-                q, a = 0.47 * np.sqrt((k + 0.5) / strands), 2.4 * k + rng.normal(0, 0.05)
-                spot = smooth(
-                    (np.hypot(u - q * np.cos(a), v - q * np.sin(a)) - 0.5 / np.sqrt(strands)).astype(np.float32), 4 / n
-                )
-                paint(core, 0.9 * spot, (0.85, 0.5, 0.3), 0.8)
-            a = start + 2 * np.pi * i / count
-            parts.append(Part(core, size / 2 * (1 + 0.36 * np.cos(a)), size / 2 * (1 + 0.36 * np.sin(a)), 0, "core"))
-        return Product(s, parts=tuple(parts), spare=(replace(parts[0], surface=parts[-1].surface),))
-
-    return draw
-
-
-def bristles(rng: Rng) -> Draw:
-    columns, rows, tints = (
-        int(rng.integers(4, 8)),
-        int(rng.integers(6, 11)),
-        [colour(rng, 0.3, 0.95, 0.95) for _ in range(3)],
-    )
-    handle = colour(rng, 0.2, 0.95, 0.7)
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, handle, 0.4)
-        x, y, _, _ = polar(size)
-        w = 0.14 * columns * 0.8
-        d = rounded_box(x, y, min(w, 0.92), 0.92, 0.3)
-        s.alpha = smooth(d, 3 / size)
-        n = max(10, int(size * 0.92 / rows))
-        parts = []
-        for i, (a, b) in enumerate(lattice(columns, rows, (min(w, 0.92) - 0.16, 0.76), size, rng, 0.6)):
-            tuft = blank(n, tints[(i // columns + i) % 3], 0.1)
-            u, v = grid(n)
-            tuft.alpha = smooth((np.hypot(u, v) - 0.85).astype(np.float32), 4 / n)
-            tuft.albedo *= np.clip(0.75 + 0.35 * grain(rng, n, (0.6, 0.6)), 0.2, 1.2)[..., None]
-            parts.append(Part(tuft, a, b, rng.uniform(0, 360), "tuft"))
-        return Product(s, parts=tuple(parts))
-
-    return draw
-
-
-def battery_tray(rng: Rng) -> Draw:
-    columns, rows, tint, top = (
-        int(rng.integers(2, 5)),
-        int(rng.integers(2, 5)),
-        colour(rng, 0.05, 0.8, 0.8),
-        (0.8, 0.78, 0.72),
-    )
-    tray = colour(rng, 0.05, 0.5, 0.2)
-
-    def draw(rng: Rng, size: int) -> Product:
+        unit = size / 224
         s = blank(size, tray, 0.2)
-        x, y, _, _ = polar(size)
-        s.alpha = smooth(rounded_box(x, y, 0.95, 0.95, 0.05), 3 / size)
-        s.height += 0.6 * fractal(rng, size, 30, 3)
-        n = int(size * 0.86 / max(columns, rows))
-        cell = blank(n, tint, 0.5)
-        _, _, r, _ = polar(n)
-        cell.alpha = smooth(r - 0.92, 4 / n)
-        paint(cell, smooth(r - 0.75, 4 / n), top, 0.8)
-        paint(cell, smooth(np.abs(r - 0.5) - 0.04, 4 / n), (0.25, 0.25, 0.25))
-        cell.height += 5 * smooth(r - 0.35, 0.1) + 4 * cell.alpha
-        other = cell.copy()
-        paint(other, smooth(r - 0.7, 4 / n), (0.3, 0.3, 0.32), 0.4)
-        seats = lattice(columns, rows, (0.92 - 0.92 / columns, 0.92 - 0.92 / rows), size, rng, 0.4)
-        return Product(
-            s, parts=tuple(Part(cell, a, b, 0, "cell") for a, b in seats), spare=(Part(other, 0, 0, 0, "cell"),)
+        x, y = grid(size)
+        pitch = min(1.84 / (columns + 0.5 * staggered), 1.84 / rows)
+        w, h = pitch * (columns + 0.5 * staggered) / 2 + 0.05, pitch * rows / 2 + 0.05
+        d = rounded_box(x, y, w, h, 0.06)
+        s.alpha = smooth(d, 3 / size)
+        mottle(s, rng, 0.03, 0.1, 0.15)
+        dome(s, d, 0.03, 3 * unit)
+        n = max(12, int(pitch * size / 2 * 0.95))
+        cells = [cell(rng, n, True) for _ in range(2)]
+        seats = [
+            (size / 2 * (1 + pitch * (c + 0.5 - columns / 2 + 0.25 * staggered * (2 * (r % 2) - 1))), size / 2 * (1 + pitch * (r + 0.5 - rows / 2)))
+            for r in range(rows) for c in range(columns)
+        ]  # fmt: skip
+        for a, b in seats:
+            hole(s, a, b, n * 1.02, 6 * unit, shaded(tray, 0.35))
+        parts = tuple(
+            Part(cells[i % 2], a + rng.normal(0, 0.3), b + rng.normal(0, 0.3), rng.uniform(0, 360), "cell")
+            for i, (a, b) in enumerate(seats)
         )
+        return Product(s, parts=parts, spare=(Part(cell(rng, n, False), 0, 0, 0, "cell"),))
 
     return draw

@@ -183,14 +183,13 @@ def _cast_shadow(alpha: Field, setup: Setup) -> Image:
 def _shade(albedo: Image, height: Field, gloss: Field, setup: Setup, rng: Rng) -> Image:
     """Light on relief: two directional lights, light from all sides dimmed in cavities, and mirrored surroundings."""
     size = height.shape[0]
-    # Relief is given in pixels of a photo of 224: a larger photo spreads the same slope over more of them.
-    steep = setup.relief * size / 224 / 8
-    gx = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=steep)
-    gy = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=steep)
+    gx = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=setup.relief / 8)
+    gy = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=setup.relief / 8)
     nz = 1 / np.sqrt(gx * gx + gy * gy + 1)
     nx, ny = -gx * nz, -gy * nz
     azimuth, elevation = setup.light[0] + rng.normal(0, 0.03), setup.light[1]
     level = setup.intensity * (1 + rng.normal(0, 0.03))
+    relief = setup.relief * 224 / size  # depths are weighed as in a picture of 224
 
     direct = np.zeros_like(nz)
     specular = np.zeros_like(nz)
@@ -204,7 +203,7 @@ def _shade(albedo: Image, height: Field, gloss: Field, setup: Setup, rng: Rng) -
         shine = np.clip((nx * lx + ny * ly + nz * (rise + 1)) / norm, 0, 1)
         specular += strength * (0.6 * shine**20 + 0.4 * shine**80)
     direct /= 1 + setup.fill[1]
-    direct *= 1 - 0.6 * _self_shadow(height, azimuth, elevation, setup.relief)
+    direct *= 1 - 0.6 * _self_shadow(height, azimuth, elevation, relief)
 
     # What a shiny surface mirrors: a bright panel above dark surroundings, met where the normal leans towards it.
     lean = nx * np.float32(np.cos(setup.softbox[0])) + ny * np.float32(np.sin(setup.softbox[0]))
@@ -213,7 +212,7 @@ def _shade(albedo: Image, height: Field, gloss: Field, setup: Setup, rng: Rng) -
 
     deep = cv2.GaussianBlur(height, (0, 0), 0.012 * size) - height
     wide = cv2.GaussianBlur(height, (0, 0), 0.04 * size) - height
-    cavity = np.clip(setup.relief * (0.09 * deep + 0.05 * wide), -0.1, 0.55)
+    cavity = np.clip(relief * (0.09 * deep + 0.05 * wide), -0.1, 0.55)
     lit = (setup.ambient * (1 - cavity) + (1 - setup.ambient) * direct) * (1 - 0.25 * gloss)
     if setup.falloff:
         x, y = grid(size)

@@ -1,240 +1,276 @@
-"""Defects of what a product consists of: its parts and its printed or etched pattern.
+"""Defects of the parts a product consists of: and the table of these and of the defects of its pattern.
 
 Each takes a `Product` and returns the faulty product with the mask of what changed, or None where it does not apply.
+What a fault moves, it moves further than the tolerance that good instances are drawn with, at severity 0 just so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from training.draw.noise import Field, Rng, grid
-from training.draw.surface import Part, Product, footprint
+from training.draw import pattern_faults
+from training.draw.noise import Rng, fractal, grid, smooth
+from training.draw.pattern_faults import Faulty
+from training.draw.pattern_faults import ProductFault as ProductFault
+from training.draw.surface import Part, Product, Surface, blank, footprint
 
-ProductFault = Callable[[Product, Rng, float], tuple[Product, Field] | None]
-
-
-def _pick(product: Product, rng: Rng) -> int:
-    return int(rng.integers(len(product.parts)))
-
-
-def _swap_in(product: Product, i: int, part: Part | None) -> Product:
-    rest = list(product.parts)
-    rest[i : i + 1] = [] if part is None else [part]
-    return replace(product, parts=tuple(rest))
+_LOOSE = ("tablet",)
+"""Kinds of part that lie loosely, so that only a large turn is out of tolerance."""
 
 
-def missing_part(product: Product, rng: Rng, severity: float) -> tuple[Product, Field] | None:
-    if not product.parts:
-        return None
-    size = product.base.alpha.shape[0]
+def _pick(product: Product, rng: Rng, *kinds: str) -> int | None:
+    """Index of a random part of one of the kinds, or of any kind but a frame that holds the others."""
+    fit = [i for i, p in enumerate(product.parts) if (p.kind in kinds if kinds else p.kind != "frame")]
+    return int(rng.choice(fit)) if fit else None
+
+
+def _put(product: Product, i: int, *parts: Part) -> Product:
+    """The product with other parts, or none, for its part i."""
+    return replace(product, parts=(*product.parts[:i], *parts, *product.parts[i + 1 :]))
+
+
+def _size(product: Product) -> int:
+    return int(product.base.alpha.shape[0])
+
+
+def _nearest(product: Product, i: int) -> int | None:
+    """Index of the part of the same kind nearest to part i."""
+    at = product.parts[i]
+    gaps = {j: np.hypot(p.x - at.x, p.y - at.y) for j, p in enumerate(product.parts) if j != i and p.kind == at.kind}
+    return min(gaps, key=lambda j: float(gaps[j])) if gaps else None
+
+
+def missing_part(product: Product, rng: Rng, severity: float) -> Faulty:
+    size = _size(product)
     out, mask = product, np.zeros((size, size), np.float32)
     for _ in range(min(len(product.parts), 1 + int(rng.random() < severity * 0.5))):
         i = _pick(out, rng)
+        if i is None:
+            break
         mask = np.maximum(mask, footprint(out.parts[i], size))
-        out = _swap_in(out, i, None)
-    return out, mask
+        out = _put(out, i)
+    return (out, mask) if mask.any() else None
 
 
-def misplaced_part(product: Product, rng: Rng, severity: float) -> tuple[Product, Field] | None:
-    if not product.parts:
-        return None
-    size = product.base.alpha.shape[0]
+def misplaced_part(product: Product, rng: Rng, severity: float) -> Faulty:
     i = _pick(product, rng)
+    if i is None:
+        return None
+    size = _size(product)
     old = product.parts[i]
-    reach, a = old.surface.alpha.shape[0] * (0.3 + 0.5 * severity), rng.uniform(0, 2 * np.pi)
-    new = replace(old, x=old.x + reach * np.cos(a), y=old.y + reach * np.sin(a), angle=old.angle + rng.uniform(-40, 40))
-    return _swap_in(product, i, new), np.maximum(footprint(old, size), footprint(new, size))
+    reach = max(2.5 * size / 224, old.surface.alpha.shape[0] * (0.1 + 0.6 * severity))
+    reach, a = min(reach, 0.25 * size), rng.uniform(0, 2 * np.pi)
+    turn = rng.uniform(-1, 1) * (5 + 35 * severity)
+    new = replace(old, x=old.x + reach * np.cos(a), y=old.y + reach * np.sin(a), angle=old.angle + turn)
+    return _put(product, i, new), np.maximum(footprint(old, size), footprint(new, size))
 
 
-def rotated_part(product: Product, rng: Rng, severity: float) -> tuple[Product, Field] | None:
-    i = _pick(product, rng) if product.parts else -1
+def rotated_part(product: Product, rng: Rng, severity: float) -> Faulty:
     # A round part looks the same however it is turned, and screws may stand at any angle.
-    if i < 0 or product.parts[i].kind not in ("component", "tablet", "pin"):
+    i = _pick(product, rng, "component", "tablet", "pin", "item", "brick", "fuse", "tooth", "key")
+    if i is None:
         return None
-    size = product.base.alpha.shape[0]
+    size = _size(product)
     old = product.parts[i]
-    new = replace(old, angle=old.angle + float(rng.choice([-1, 1])) * (20 + 60 * severity))
+    least = 22 if old.kind in _LOOSE else 8
+    new = replace(old, angle=old.angle + float(rng.choice([-1, 1])) * (least + 60 * severity))
     change = np.abs(footprint(old, size) - footprint(new, size))
-    return (
-        (_swap_in(product, i, new), np.maximum(footprint(old, size), footprint(new, size)))
-        if change.sum() > 8
-        else None
-    )
+    mask = np.maximum(footprint(old, size), footprint(new, size))
+    return (_put(product, i, new), mask) if change.sum() > 8 else None
 
 
-def swapped_part(product: Product, rng: Rng, severity: float) -> tuple[Product, Field] | None:
-    if not product.parts or not product.spare:
-        return None
-    size = product.base.alpha.shape[0]
+def swapped_part(product: Product, rng: Rng, severity: float) -> Faulty:
     i = _pick(product, rng)
+    if i is None or not product.spare:
+        return None
+    size = _size(product)
     old = product.parts[i]
     new = replace(product.spare[int(rng.integers(len(product.spare)))], x=old.x, y=old.y, angle=old.angle)
     if new.surface is old.surface:
         return None
-    return _swap_in(product, i, new), np.maximum(footprint(old, size), footprint(new, size))
+    return _put(product, i, new), np.maximum(footprint(old, size), footprint(new, size))
 
 
-def extra_part(product: Product, rng: Rng, severity: float) -> tuple[Product, Field] | None:
-    if not product.parts:
+def extra_part(product: Product, rng: Rng, severity: float) -> Faulty:
+    i = _pick(product, rng)
+    if i is None:
         return None
-    size = product.base.alpha.shape[0]
-    model = product.parts[_pick(product, rng)]
+    size = _size(product)
     taken = np.zeros((size, size), np.float32)
     for part in product.parts:
         taken = np.maximum(taken, footprint(part, size))
     for _ in range(20):
         x, y = rng.uniform(0.1, 0.9, 2) * size
-        new = replace(model, x=float(x), y=float(y), angle=float(rng.uniform(0, 360)))
+        new = replace(product.parts[i], x=float(x), y=float(y), angle=float(rng.uniform(0, 360)))
         mask = footprint(new, size)
         if (mask * taken).sum() < 0.3 * mask.sum() and product.base.alpha[int(y), int(x)] > 0.5:
             return replace(product, parts=(*product.parts, new)), mask
     return None
 
 
-def _edges(pattern: Field) -> tuple[np.ndarray, np.ndarray]:
-    solid = (pattern > 0.5).astype(np.uint8)
-    ys, xs = np.nonzero(solid - cv2.erode(solid, np.ones((3, 3), np.uint8)))
-    inside = (xs > 8) & (ys > 8) & (xs < pattern.shape[1] - 8) & (ys < pattern.shape[0] - 8)
-    return xs[inside], ys[inside]
+def wrong_count(product: Product, rng: Rng, severity: float) -> Faulty:
+    """One item too many, squeezed in between two others, or two neighbours too few."""
+    i = _pick(product, rng)
+    j = None if i is None else _nearest(product, i)
+    if i is None or j is None:
+        return None
+    size = _size(product)
+    a, b = product.parts[i], product.parts[j]
+    if rng.random() < 0.5:
+        new = replace(a, x=(a.x + b.x) / 2, y=(a.y + b.y) / 2, angle=a.angle + rng.normal(0, 12))
+        return replace(product, parts=(*product.parts, new)), footprint(new, size)
+    return _put(_put(product, max(i, j)), min(i, j)), np.maximum(footprint(a, size), footprint(b, size))
 
 
-def _dab(pattern: Field, x: float, y: float, radius: float, rng: Rng, add: bool) -> tuple[Field, Field]:
-    """Add or take away a slightly irregular dot; the new pattern and what changed."""
-    size = pattern.shape[0]
-    dot = np.zeros((size, size), np.float32)
-    turns = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-    r = radius * rng.uniform(0.75, 1.3, 14)
-    outline = np.stack([x + r * np.cos(turns), y + r * np.sin(turns)], 1)
-    cv2.fillPoly(dot, [(outline * 16).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
-    new = np.maximum(pattern, dot) if add else np.minimum(pattern, 1 - dot)
-    return new.astype(np.float32), np.abs(new - pattern).astype(np.float32)
+def wrong_colour(product: Product, rng: Rng, severity: float) -> Faulty:
+    """A part of the right shape in the wrong colour."""
+    i = _pick(product, rng)
+    if i is None:
+        return None
+    old = product.parts[i]
+    surface = old.surface.copy()
+    level = float(surface.albedo[surface.alpha > 0.5].mean()) if np.any(surface.alpha > 0.5) else 0.5
+    shift = rng.uniform(0.2, 1, 3) * (-1 if level > 0.5 else 1) * (0.09 + 0.35 * severity)
+    surface.albedo = np.clip(surface.albedo + shift, 0.01, 0.99).astype(np.float32)
+    return _put(product, i, replace(old, surface=surface)), footprint(old, _size(product))
 
 
-def _at_edge(add: bool, low: float, high: float) -> ProductFault:
-    def fault(product: Product, rng: Rng, severity: float) -> tuple[Product, Field] | None:
-        if product.pattern is None:
+def crooked_row(product: Product, rng: Rng, severity: float) -> Faulty:
+    """Some neighbours in a row that are tilted together, out of line with the others."""
+    i = _pick(product, rng)
+    if i is None:
+        return None
+    size, at = _size(product), product.parts[i]
+    apart = 0.25 * min(at.surface.alpha.shape[0], 0.2 * size)
+    places = np.array([(p.x, p.y) if p.kind == at.kind else (np.inf, np.inf) for p in product.parts])
+    lines = []
+    for along in (0, 1):
+        near = np.flatnonzero(np.abs(places[:, 1 - along] - (at.y, at.x)[along]) < apart)
+        lines.append([int(k) for k in near[np.argsort(places[near, along])]])
+    row = max(lines, key=len) if min(map(len, lines)) < 2 else lines[int(rng.integers(2))]
+    first = max(0, row.index(i) - int(rng.integers(0, 3)))
+    row = row[first : first + int(rng.integers(2, 6))]
+    if len(row) < 2:
+        return None
+    middle = np.mean([(product.parts[k].x, product.parts[k].y) for k in row], axis=0)
+    span = max(np.hypot(product.parts[k].x - middle[0], product.parts[k].y - middle[1]) for k in row)
+    reach = (2.0 + 7 * severity) * size / 224
+    turn = float(rng.choice([-1, 1])) * reach / max(float(span), 0.4 * at.surface.alpha.shape[0])
+    out, mask = product, np.zeros((size, size), np.float32)
+    for k in row:
+        old = product.parts[k]
+        dx, dy = old.x - middle[0], old.y - middle[1]
+        x, y = middle[0] + dx * np.cos(turn) - dy * np.sin(turn), middle[1] + dx * np.sin(turn) + dy * np.cos(turn)
+        new = replace(old, x=float(x), y=float(y), angle=old.angle - float(np.degrees(turn)))
+        mask = np.maximum(mask, np.maximum(footprint(old, size), footprint(new, size)))
+        out = _put(out, k, new)
+    return out, mask
+
+
+def bent_pin(product: Product, rng: Rng, severity: float) -> Faulty:
+    """A pin that leans, where one looks at its tip, or that is kinked, where one looks at its side."""
+    i = _pick(product, rng, "pin")
+    if i is None:
+        return None
+    size, old = _size(product), product.parts[i]
+    n = old.surface.alpha.shape[0]
+    ys, xs = np.nonzero(old.surface.alpha > 0.5)
+    if np.ptp(xs) < 2 * np.ptp(ys):
+        reach, a = max(2.0 * size / 224, n * (0.12 + 0.5 * severity)), rng.uniform(0, 2 * np.pi)
+        shaft = old.surface.copy()
+        shaft.albedo *= 0.6
+        chain = [
+            replace(old, surface=old.surface if t == 1 else shaft, x=old.x + t * reach * np.cos(a), y=old.y + t * reach * np.sin(a))
+            for t in np.linspace(0, 1, 9)
+        ]  # fmt: skip
+        return _put(product, i, *chain), np.maximum.reduce([footprint(p, size) for p in chain])
+    side, hinge = float(rng.choice([-1, 1])), rng.uniform(0.35, 0.65)
+    x, _ = grid(n)
+    past = np.clip(side * x - hinge, 0, None)
+    slope = np.tan(np.radians(4 + 35 * severity)) * float(rng.choice([-1, 1]))
+    rows, columns = np.mgrid[0:n, 0:n].astype(np.float32)
+    moved = rows - (slope * n / 2 * past**2 / (past + 0.08)).astype(np.float32)
+    made, was = blank(n), old.surface
+    for name in ("albedo", "height", "gloss", "alpha"):
+        setattr(made, name, cv2.remap(getattr(was, name), columns, moved, cv2.INTER_LINEAR))
+    zone = blank(n)
+    zone.alpha = np.maximum(made.alpha, old.surface.alpha) * (past > 0)
+    return _put(product, i, replace(old, surface=made)), footprint(replace(old, surface=zone), size)
+
+
+def _solder_fault(state: str) -> ProductFault:
+    """A joint in another state: on the way to it at severity 0, wholly in it at 1."""
+
+    def fault(product: Product, rng: Rng, severity: float) -> Faulty:
+        i = _pick(product, rng, "joint")
+        bad = next((part.surface for part in product.spare if part.kind == state), None)
+        if i is None or bad is None:
             return None
-        xs, ys = _edges(product.pattern)
-        if len(xs) < 20:
-            return None
-        i = int(rng.integers(len(xs)))
-        radius = product.pattern.shape[0] * rng.uniform(low, low + (high - low) * (0.2 + 0.8 * severity))
-        new, change = _dab(product.pattern, xs[i], ys[i], radius, rng, add)
-        return (replace(product, pattern=new), change) if change.sum() > 4 else None
+        old = product.parts[i]
+        t, good = np.float32(0.35 + 0.65 * severity), old.surface
+        made = Surface(
+            good.albedo + t * (bad.albedo - good.albedo),
+            good.height + t * (bad.height - good.height),
+            good.gloss + t * (bad.gloss - good.gloss),
+            good.alpha + t * (bad.alpha - good.alpha),
+        )
+        new = replace(old, surface=made)
+        size = _size(product)
+        return _put(product, i, new), np.maximum(footprint(old, size), footprint(new, size))
 
     return fault
 
 
-mouse_bite, spur = _at_edge(False, 0.012, 0.03), _at_edge(True, 0.012, 0.03)
-
-
-def pinhole(product: Product, rng: Rng, severity: float) -> tuple[Product, Field] | None:
-    return _in_depth(product, rng, severity, add=False)
-
-
-def spurious_copper(product: Product, rng: Rng, severity: float) -> tuple[Product, Field] | None:
-    return _in_depth(product, rng, severity, add=True)
-
-
-def _in_depth(product: Product, rng: Rng, severity: float, add: bool) -> tuple[Product, Field] | None:
-    if product.pattern is None:
+def solder_bridge(product: Product, rng: Rng, severity: float) -> Faulty:
+    """Solder that runs from a joint to its neighbour: a hair at severity 0, a web at 1."""
+    i = _pick(product, rng, "joint")
+    j = None if i is None else _nearest(product, i)
+    if i is None or j is None:
         return None
-    place = product.pattern < 0.5 if add else product.pattern > 0.5
-    depth = cv2.distanceTransform(place.astype(np.uint8), cv2.DIST_L2, 3)
-    depth[:8] = depth[-8:] = 0
-    depth[:, :8] = depth[:, -8:] = 0
-    ys, xs = np.nonzero(depth > 2.5)
-    if len(xs) < 10:
+    size, a, b = _size(product), product.parts[i], product.parts[j]
+    gap = float(np.hypot(a.x - b.x, a.y - b.y))
+    n = int(1.3 * gap) + 4
+    x, y = grid(n)
+    neck = max(0.9 * size / 224, gap * (0.02 + 0.3 * severity * rng.uniform(0.6, 1))) * 2 / n
+    half = neck * (0.8 + 0.9 * x**2 + 0.5 * (fractal(rng, n, 3, 2) - 0.5))
+    half *= np.sqrt(np.clip(1 - (x * n / gap / 0.95) ** 6, 0, 1))
+    run = smooth(np.asarray(np.maximum(np.abs(y) - half, np.abs(x) - gap * 0.9 / n), np.float32), 3 / n)
+    web = blank(n, (0.64, 0.64, 0.63), 0.9)
+    web.alpha = run
+    web.height = (112 * n / size * np.sqrt(np.clip(half**2 - y**2, 0, 1)) + 1).astype(np.float32)
+    angle = -float(np.degrees(np.arctan2(b.y - a.y, b.x - a.x)))
+    bridge = Part(web, (a.x + b.x) / 2, (a.y + b.y) / 2, angle, "bridge")
+    return replace(product, parts=(*product.parts, bridge)), footprint(bridge, size)
+
+
+def split(product: Product, rng: Rng, severity: float) -> Faulty:
+    """Rows of teeth that do not lock over some length."""
+    i = _pick(product, rng, "tooth")
+    if i is None:
         return None
-    i = int(rng.integers(len(xs)))
-    radius = min(float(depth[ys[i], xs[i]]) * 0.75, product.pattern.shape[0] * (0.012 + 0.03 * severity))
-    new, change = _dab(product.pattern, xs[i], ys[i], max(radius, 1.5), rng, add)
-    return (replace(product, pattern=new), change) if change.sum() > 4 else None
-
-
-def open_circuit(product: Product, rng: Rng, severity: float) -> tuple[Product, Field] | None:
-    return _bridge(product, rng, severity, add=False)
-
-
-def short_circuit(product: Product, rng: Rng, severity: float) -> tuple[Product, Field] | None:
-    return _bridge(product, rng, severity, add=True)
-
-
-def _bridge(product: Product, rng: Rng, severity: float, add: bool) -> tuple[Product, Field] | None:
-    """Cut a conductor across (open) or join it with its neighbour (short)."""
-    if product.pattern is None:
-        return None
-    size = product.pattern.shape[0]
-    xs, ys = _edges(product.pattern)
-    if len(xs) < 20:
-        return None
-    gx, gy = cv2.Sobel(product.pattern, cv2.CV_32F, 1, 0), cv2.Sobel(product.pattern, cv2.CV_32F, 0, 1)
-    for _ in range(12):
-        i = int(rng.integers(len(xs)))
-        direction = np.array([gx[ys[i], xs[i]], gy[ys[i], xs[i]]])
-        if np.linalg.norm(direction) < 0.5:
-            continue
-        direction = direction / np.linalg.norm(direction) * (-1 if add else 1)
-        start = np.array([xs[i], ys[i]], np.float32)
-        for step in range(3, round(0.16 * size)):
-            x, y = (start + direction * step).round().astype(int)
-            if not (0 <= x < size and 0 <= y < size):
-                break
-            if (product.pattern[y, x] > 0.5) == add:
-                line = np.zeros((size, size), np.float32)
-                a, b = start - direction * 1.5, start + direction * (step + 1.5)
-                width = max(2, round(size * (0.01 + 0.025 * severity * rng.random())))
-                cv2.line(
-                    line,
-                    tuple((a * 16).astype(int).tolist()),
-                    tuple((b * 16).astype(int).tolist()),
-                    1.0,
-                    width,
-                    cv2.LINE_AA,
-                    4,
-                )
-                new = np.maximum(product.pattern, line) if add else np.minimum(product.pattern, 1 - line)
-                return replace(product, pattern=new.astype(np.float32)), np.abs(new - product.pattern).astype(
-                    np.float32
-                )
-    return None
-
-
-def misprint(product: Product, rng: Rng, severity: float) -> tuple[Product, Field] | None:
-    """Print that is smeared, lost or shifted on a part of the picture."""
-    if product.pattern is None:
-        return None
-    size = product.pattern.shape[0]
-    x, y = grid(size)
-    xs, ys = np.nonzero((product.pattern > 0.5).T)
-    if len(xs) < 20:
-        return None
-    i = int(rng.integers(len(xs)))
-    cx, cy = xs[i] / size * 2 - 1, ys[i] / size * 2 - 1
-    zone = (np.hypot(x - cx, y - cy) < rng.uniform(0.12, 0.2 + 0.2 * severity)).astype(np.float32)
-    zone = cv2.GaussianBlur(zone, (0, 0), size / 60)
-    style = int(rng.integers(3))
-    if style == 0:
-        changed = product.pattern * (0.6 - 0.6 * severity)
-    elif style == 1:
-        changed = cv2.GaussianBlur(product.pattern, (0, 0), sigmaX=2 + 8 * severity, sigmaY=1.0)
-    else:
-        changed = np.roll(product.pattern, int(3 + 8 * severity), axis=int(rng.integers(2)))
-    new = product.pattern + zone * (changed - product.pattern)
-    change = cv2.GaussianBlur(np.abs(new - product.pattern), (0, 0), 1.5)
-    return (
-        (replace(product, pattern=new.astype(np.float32)), (change > 0.12).astype(np.float32))
-        if (change > 0.12).sum() > 10
-        else None
-    )
+    size, at = _size(product), product.parts[i].y
+    middle = float(np.mean([p.x for p in product.parts]))
+    length = size * (0.08 + 0.2 * severity)
+    out, mask = product, np.zeros((size, size), np.float32)
+    for k, old in enumerate(product.parts):
+        near = 1 - abs(old.y - at) / length
+        if near > 0:
+            reach = np.sqrt(near) * (2.5 + 9 * severity) * size / 224
+            new = replace(old, x=old.x + float(np.sign(old.x - middle) * reach))
+            mask = np.maximum(mask, np.maximum(footprint(old, size), footprint(new, size)))
+            out = _put(out, k, new)
+    return out, mask
 
 
 PRODUCT_FAULTS: dict[str, ProductFault] = {
     "missing_part": missing_part, "misplaced_part": misplaced_part, "rotated_part": rotated_part, "swapped_part": swapped_part,
-    "extra_part": extra_part, "mouse_bite": mouse_bite, "spur": spur, "pinhole": pinhole, "spurious_copper": spurious_copper,
-    "open_circuit": open_circuit, "short_circuit": short_circuit, "misprint": misprint,
+    "extra_part": extra_part, "wrong_count": wrong_count, "wrong_colour": wrong_colour, "crooked_row": crooked_row,
+    "bent_pin": bent_pin, "cold_solder": _solder_fault("cold_solder"), "insufficient_solder": _solder_fault("insufficient_solder"),
+    "excess_solder": _solder_fault("excess_solder"), "solder_bridge": solder_bridge, "split": split,
+    "mouse_bite": pattern_faults.mouse_bite, "spur": pattern_faults.spur, "pinhole": pattern_faults.pinhole,
+    "spurious_copper": pattern_faults.spurious_copper, "open_circuit": pattern_faults.open_circuit,
+    "short_circuit": pattern_faults.short_circuit, "misprint": pattern_faults.misprint,
 }  # fmt: skip

@@ -135,6 +135,8 @@ class _Station:
         """One photo of a new instance: with a defect of one of `names`, or, where there is none, a good one."""
         rng, size, fills = self.rng, self.size, self.family.fills
         instance = self.make(np.random.default_rng(self.layout) if self.sameness else rng, size)
+        if fills:  # their makers give relief in pixels of a picture of 224
+            instance.base.height *= np.float32(size / 224)
         matrix, flawless = pose_matrix(rng, self.setup, size), instance
         wanted = [str(n) for n in rng.choice(names, 2 if rng.random() < 0.12 else 1)] if names else []
         masks: list[tuple[str, Field, float]] = []
@@ -186,7 +188,6 @@ def _several(make: Draw, rng: Rng) -> Draw:
             x = (i % columns - (columns - 1) / 2) * n * 1.02 + size / 2
             y = (i // columns - (rows - 1) / 2) * n * 1.02 + size / 2
             item = make(rng, n).flatten()
-            item.height *= n / size
             angle = float(turns[i] + rng.normal(0, 3))
             parts.append(Part(item, x + rng.normal(0, 0.01) * size, y + rng.normal(0, 0.01) * size, angle, "item"))
         return Product(blank(size, alpha=0.0), parts=tuple(parts))

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from training.draw.families import FAMILIES, Family
 
-HELD_OUT_FAMILIES = frozenset({"wood", "weave", "gear", "connector", "vessel_mouth", "ring_seal"})
+HELD_OUT_FAMILIES = frozenset(
+    {"leather", "wire_mesh", "stone", "gear", "connector", "vessel_mouth", "capsule", "zipper"}
+)
 """Never drawn for training."""
-HELD_OUT_TYPES = frozenset({"chip", "burn", "spur", "rotated_part", "wrinkle", "foreign_body"})
+HELD_OUT_TYPES = frozenset({"chip", "burn", "spur", "rotated_part", "wrinkle", "foreign_body", "solder_bridge"})
 """Kinds of defect never drawn for training."""
 
 

@@ -20,7 +20,7 @@ class Surface:
     albedo: NDArray[np.float32]
     """(H, W, 3), 0..1."""
     height: Field
-    """Relief in pixels of a photo of 224."""
+    """Relief in pixels of the picture, as lengths across it."""
     gloss: Field
     """0 matt to 1 mirror-like."""
     alpha: Field
@@ -71,10 +71,10 @@ class Product:
     parts: tuple[Part, ...] = ()
     pattern: Field | None = None
     """Conductor or print coverage (H, W) 0..1, which defects such as an open circuit edit."""
-    pattern_colour: Colour = (0.8, 0.6, 0.2)
+    pattern_colour: Colour | NDArray[np.float32] = (0.8, 0.6, 0.2)
     pattern_gloss: float = 0.5
     pattern_height: float = 1.2
-    """How far the pattern stands out, in pixels; about 0 for print."""
+    """How far the pattern stands out, in pixels of a picture of 224; about 0 for print."""
     spare: tuple[Part, ...] = field(default=())
     """Components of another kind, which a swap may put in."""
 
@@ -83,7 +83,7 @@ class Product:
         out = self.base.copy()
         if self.pattern is not None:
             paint(out, self.pattern, self.pattern_colour, self.pattern_gloss)
-            out.height += self.pattern * self.pattern_height
+            out.height += self.pattern * np.float32(self.pattern_height * out.alpha.shape[0] / 224)
         for part in self.parts:
             _place(out, part)
         return out
@@ -91,26 +91,39 @@ class Product:
 
 def footprint(part: Part, size: int) -> Field:
     """Coverage (size, size) of a part on the base."""
-    return _to_base(part.surface.alpha, part, size)
+    return _to_window(part.surface.alpha, part, (0, 0, size, size))
 
 
-def _to_base(layer: NDArray[np.float32], part: Part, size: int) -> NDArray[np.float32]:
+def _window(part: Part, size: int, margin: float) -> tuple[int, int, int, int]:
+    """Bounds x0, y0, x1, y1 of the part on the base, with `margin` pixels around it; one pixel at least."""
+    reach = part.surface.alpha.shape[0] * 0.7072 + 2 + margin
+    x0, y0 = (int(np.clip(v - reach, 0, size - 1)) for v in (part.x, part.y))
+    x1, y1 = (int(np.clip(v + reach + 2, 1, size)) for v in (part.x, part.y))
+    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
+
+
+def _to_window(layer: NDArray[np.float32], part: Part, window: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    x0, y0, x1, y1 = window
     half = layer.shape[0] / 2
     matrix = cv2.getRotationMatrix2D((half, half), part.angle, 1.0)
-    matrix[0, 2] += part.x - half
-    matrix[1, 2] += part.y - half
-    return np.asarray(cv2.warpAffine(layer, matrix, (size, size), flags=cv2.INTER_LINEAR), np.float32)
+    matrix[0, 2] += part.x - half - x0
+    matrix[1, 2] += part.y - half - y0
+    return np.asarray(cv2.warpAffine(layer, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR), np.float32)
 
 
 def _place(out: Surface, part: Part) -> None:
     size = out.alpha.shape[0]
-    cover = footprint(part, size)
-    albedo = _to_base(part.surface.albedo, part, size)
-    rest = _to_base(np.dstack([part.surface.height, part.surface.gloss]), part, size)
+    blur = max(1.0, size / 90)
+    # Only the part's surroundings change: most parts are small.
+    window = _window(part, size, 4 * blur)
+    spot = np.s_[window[1] : window[3], window[0] : window[2]]
+    cover = _to_window(part.surface.alpha, part, window)
+    albedo = _to_window(part.surface.albedo, part, window)
+    rest = _to_window(np.dstack([part.surface.height, part.surface.gloss]), part, window)
     # A part throws a soft contact shadow: without it parts look glued on.
-    shadow = cv2.GaussianBlur(cover, (0, 0), max(1.0, size / 90))
-    out.albedo *= (1 - 0.35 * shadow * (1 - cover))[..., None]
-    out.albedo += cover[..., None] * (albedo - out.albedo)
-    out.height += cover * (rest[..., 0] + 2.0 - out.height)
-    out.gloss += cover * (rest[..., 1] - out.gloss)
-    out.alpha = np.maximum(out.alpha, cover)
+    shadow = cv2.GaussianBlur(cover, (0, 0), blur)
+    out.albedo[spot] *= (1 - 0.35 * shadow * (1 - cover))[..., None]
+    out.albedo[spot] += cover[..., None] * (albedo - out.albedo[spot])
+    out.height[spot] += cover * (rest[..., 0] + 2.0 * size / 224 - out.height[spot])
+    out.gloss[spot] += cover * (rest[..., 1] - out.gloss[spot])
+    out.alpha[spot] = np.maximum(out.alpha[spot], cover)

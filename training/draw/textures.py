@@ -1,7 +1,7 @@
-"""Families that fill the picture: surfaces of a material.
+"""Families that fill the picture: surfaces of a solid material.
 
 A family is called once with a random generator to fix its *design* (what all photos of the product share) and
-returns a function that draws one *instance* of it.
+returns a function that draws one *instance* of it. Lengths are in pixels of a 224 px picture.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from training.draw.noise import Rng, cells, fractal, grain, grid, lettering, smooth, value_noise, warp
+from training.draw.noise import Field, Rng, cells, fractal, grain, grid, smooth, value_noise, warp
 from training.draw.surface import Colour, Product, Surface, blank, paint
 
 Draw = Callable[[Rng, int], Product]
@@ -25,357 +25,296 @@ def colour(rng: Rng, low: float = 0.1, high: float = 0.9, saturation: float = 0.
     return float(r), float(g), float(b)
 
 
-def _vary(surface: Surface, amount: float, field: np.ndarray) -> None:
-    surface.albedo *= (1 + amount * (field - 0.5))[..., None]
+def shade(rng: Rng, palette: tuple[Colour, ...], spread: float = 0.12) -> Colour:
+    """A colour near one of the palette: up to `spread` lighter or darker, with a trace of another hue."""
+    near = np.asarray(palette[int(rng.integers(len(palette)))]) * (1 + rng.uniform(-spread, spread))
+    r, g, b = np.clip(near * (1 + rng.normal(0, 0.015, 3)), 0.02, 0.97)
+    return float(r), float(g), float(b)
+
+
+def vary(surface: Surface, amount: float, field: Field) -> None:
+    """Brighten and darken the surface by up to half of `amount` as the field (0..1) says."""
+    surface.albedo *= np.maximum(1 + amount * (field - 0.5), 0.05)[..., None].astype(np.float32)
+
+
+def specks(rng: Rng, size: int, count: int, low: float, high: float) -> Field:
+    """Coverage (size, size) of round specks with radii low..high."""
+    out = np.zeros((size, size), np.float32)
+    for x, y, r in zip(*(rng.random((2, count)) * size * 16), rng.uniform(low, high, count), strict=True):
+        cv2.circle(out, (int(x), int(y)), max(4, round(r * 16 * size / 224)), 1.0, -1, cv2.LINE_AA, 4)
+    return out
+
+
+METALS: tuple[Colour, ...] = (
+    (0.62, 0.62, 0.61), (0.72, 0.73, 0.74), (0.5, 0.51, 0.53), (0.58, 0.55, 0.51), (0.36, 0.36, 0.37),
+)  # fmt: skip
+"""Stainless steel, aluminium, steel, nickel, dark steel."""
+_COLOURED_METALS: tuple[Colour, ...] = (
+    (0.7, 0.57, 0.34), (0.7, 0.46, 0.35), (0.13, 0.13, 0.14), (0.2, 0.24, 0.33), (0.66, 0.6, 0.48),
+)  # fmt: skip
+"""Brass, copper, black and blue anodised aluminium, champagne."""
 
 
 def brushed_metal(rng: Rng) -> Draw:
-    base, length, depth, turned = (
-        colour(rng, 0.4, 0.8, 0.12),
-        rng.uniform(8, 60),
-        rng.uniform(0.1, 0.5),
-        rng.random() < 0.3,
-    )
+    """Ground, brushed, turned or orbitally sanded metal."""
+    base = shade(rng, METALS if rng.random() < 0.7 else _COLOURED_METALS)
+    finish = str(rng.choice(["line", "line", "line", "turned", "orbital", "cross"]))
+    length, depth, gloss = rng.uniform(15, 90), rng.uniform(0.05, 0.2), rng.uniform(0.35, 0.8)
+    coarse, band, upright = rng.uniform(0.4, 1.1), rng.uniform(0.0, 0.35), rng.random() < 0.3
+    centre, feed = rng.uniform(-1.5, 1.5, 2), rng.uniform(0, 0.5)
+
+    def lines(rng: Rng, size: int) -> Field:
+        unit = size / 224
+        out = grain(rng, size, (length * unit, 0.4)) + coarse * grain(
+            rng, size, (min(90, 2.5 * length) * unit, 1.3 * unit)
+        )
+        return np.asarray(out + 0.5 * np.clip(grain(rng, size, (0.6 * length * unit, 0.4)) - 2, 0, 2), np.float32)
 
     def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, gloss=0.5)
-        lines = grain(rng, size, (length * size / 224, 0.4))
-        lines = lines.T if turned else lines
-        s.height += depth * lines
-        _vary(s, 0.12, 0.5 + 0.25 * lines)
-        _vary(s, 0.15, fractal(rng, size, 2, 3))
-        return Product(s)
-
-    return draw
-
-
-def ground_ceramic(rng: Rng) -> Draw:
-    """Sintered or ground grey surface with pores and faint grinding lines, as magnets have."""
-    base, grit, line = colour(rng, 0.25, 0.65, 0.06), rng.uniform(0.02, 0.1), rng.uniform(0, 0.12)
-    patch, frame = rng.uniform(0.0, 0.35), rng.random() < 0.4
-    spread = rng.uniform(0.6, 2.0)
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, gloss=0.15)
-        _vary(s, 2 * grit, 0.5 + grain(rng, size, (spread, spread)))
-        _vary(s, line, 0.5 + grain(rng, size, (30, 0.7)))
-        _vary(s, patch, fractal(rng, size, rng.uniform(1, 3), 4))
-        if frame:
-            x, _ = grid(size)
-            edge = rng.uniform(0.8, 0.97)
-            paint(s, smooth(edge - np.abs(x + rng.normal(0, 0.02)), 0.03), tuple(np.asarray(base) * 0.45))
+        x, y = grid(size)
+        marks = lines(rng, size)
+        across = x
+        if finish == "turned":
+            r = np.hypot(x - centre[0], y - centre[1]).astype(np.float32)
+            turn = np.arctan2(y - centre[1], x - centre[0]).astype(np.float32)
+            mx, my = (turn + np.float32(np.pi)) / np.float32(2 * np.pi) * (size - 1), r * np.float32(0.5 * size)
+            marks = cv2.remap(marks, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+            marks = marks + feed * np.sin(r * 90).astype(np.float32)
+            across = np.cos(2 * turn)  # the bow-tie sheen of turned faces
+        elif finish == "orbital":
+            rings = np.zeros((size, size), np.float32)
+            spots, radii = rng.random((150, 2)) * size, rng.uniform(6, 16, 150) * size / 224
+            for (cx, cy), radius in zip(spots, radii, strict=True):
+                spot = (int(cx * 8), int(cy * 8))
+                cv2.circle(rings, spot, int(radius * 8), float(rng.uniform(-1, 1)), 1, cv2.LINE_AA, 3)
+            marks = 0.5 * grain(rng, size, (0.8, 0.8)) + 1.2 * rings
+        elif finish == "cross":
+            marks = (marks + lines(rng, size).T) * np.float32(0.7)
+        if upright:
+            marks, across = marks.T, across.T
+        s = blank(size, base, gloss)
+        s.height += depth * marks
+        vary(s, 0.05 + 0.3 * depth, 0.5 + 0.3 * marks)
+        vary(s, 0.12, fractal(rng, size, 2, 3))
+        # Brushing spreads a highlight into a band across the lines.
+        vary(s, band, 0.5 + np.exp(-(((across - rng.uniform(-0.6, 0.6)) / 0.5) ** 2)))
+        s.gloss *= np.clip(1 + 0.12 * marks, 0.5, 1.3)
         return Product(s)
 
     return draw
 
 
 def cast_metal(rng: Rng) -> Draw:
-    base, scale, depth, gloss = (
-        colour(rng, 0.25, 0.65, 0.1),
-        rng.uniform(20, 70),
-        rng.uniform(0.8, 3),
-        rng.uniform(0.1, 0.5),
-    )
+    """Sand cast, die cast or shot-blasted metal, raw."""
+    base = shade(rng, ((0.3, 0.29, 0.28), (0.4, 0.39, 0.38), (0.6, 0.6, 0.6), (0.5, 0.5, 0.51), (0.46, 0.38, 0.28)))
+    process = str(rng.choice(["sand", "sand", "die", "blasted"]))
+    scale, depth, gloss = rng.uniform(30, 80), rng.uniform(0.5, 1.6), rng.uniform(0.08, 0.4)
+    warm = rng.uniform(0, 0.12)
 
     def draw(rng: Rng, size: int) -> Product:
+        unit = size / 224
         s = blank(size, base, gloss)
-        rough = fractal(rng, size, scale, 3, 0.7)
-        s.height += depth * rough
-        _vary(s, 0.3, fractal(rng, size, 3, 4))
-        _vary(s, 0.2, rough)
+        fine = grain(rng, size, (0.6 * unit, 0.6 * unit))
+        if process == "sand":
+            rough = fractal(rng, size, scale, 3, 0.75)
+            s.height += depth * (1.6 * rough + 1.2 * fractal(rng, size, 9, 3)) + 0.12 * fine
+            vary(s, 0.35, rough)
+        elif process == "die":
+            flow = warp(grain(rng, size, (18 * unit, 1.5 * unit)), rng, 22 * unit, 3)
+            s.height += 0.12 * flow + 0.1 * fine + 1.5 * fractal(rng, size, 3, 2)
+            vary(s, 0.1, 0.5 + 0.3 * flow)
+            s.gloss += 0.15
+        else:
+            shot = grain(rng, size, (1.3 * unit, 1.3 * unit))
+            s.height += 0.5 * depth * shot + 0.08 * fine
+            vary(s, 0.16, 0.5 + 0.35 * shot)
+        vary(s, 0.25, fractal(rng, size, 3, 5, 0.6))
+        vary(s, 0.12, 0.5 + 0.4 * fine)
+        tone = warm * fractal(rng, size, 4, 3)[..., None] * np.array([0.5, 0.0, -0.5], np.float32)
+        s.albedo *= 1 + tone
         return Product(s)
 
     return draw
 
 
 def rolled_steel(rng: Rng) -> Draw:
-    base, streak = colour(rng, 0.35, 0.75, 0.1), rng.uniform(0.1, 0.4)
+    """Hot rolled with scale, cold rolled, or galvanised with spangle."""
+    finish = str(rng.choice(["hot", "cold", "cold", "galvanised"]))
+    base = shade(rng, ((0.3, 0.31, 0.33), (0.37, 0.36, 0.35)) if finish == "hot" else METALS[:4])
+    streak, spangles, contrast = rng.uniform(0.06, 0.25), int(rng.integers(40, 400)), rng.uniform(0.1, 0.4)
 
     def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, gloss=0.35)
-        _vary(s, streak, value_noise(rng, size, (2, 40)))
-        _vary(s, streak, fractal(rng, size, 4, 5, stretch=6))
-        _vary(s, 0.1, 0.5 + 0.3 * grain(rng, size, (0.8, 0.8)))
+        unit = size / 224
+        s = blank(size, base, gloss=0.18 if finish == "hot" else 0.45)
+        fine = grain(rng, size, (0.6 * unit, 0.6 * unit))
+        lines = grain(rng, size, (60 * unit, 0.6))
+        if finish == "galvanised":
+            _, value = cells(rng, size, spangles)
+            feather = cv2.GaussianBlur(warp(value, rng, 3 * unit, 25), (0, 0), 0.8 * unit)
+            vary(s, contrast, feather)
+            s.gloss += 0.4 * contrast * (feather - 0.5)
+            s.height += 0.4 * fractal(rng, size, 12, 3)
+        else:
+            vary(s, streak, value_noise(rng, size, (2, 30)))
+            vary(s, streak, fractal(rng, size, 5, 5, stretch=7))
+            vary(s, 0.05, 0.5 + lines)
+            s.height += 0.06 * lines
+        if finish == "hot":  # thin patches where the scale is lighter or bluish
+            patches = np.clip((fractal(rng, size, 7, 5, 0.65, stretch=2.5) - 0.5) * 5, 0, 1)
+            paint(s, (0.3 * patches).astype(np.float32), (0.42, 0.42, 0.44))
+            s.height += 0.3 * fractal(rng, size, 60, 2)
+        vary(s, 0.1, 0.5 + 0.4 * fine)
+        s.height += 0.05 * fine
         return Product(s)
 
     return draw
+
+
+_WOODS: tuple[tuple[Colour, float, float, float], ...] = (
+    ((0.8, 0.65, 0.44), 0.62, 0.05, 1.0),  # pine, spruce: strong latewood
+    ((0.7, 0.54, 0.36), 0.78, 0.8, 0.7),  # oak, ash: open pores
+    ((0.75, 0.57, 0.41), 0.88, 0.25, 0.35),  # beech: flecks
+    ((0.85, 0.73, 0.55), 0.9, 0.05, 0.3),  # maple, birch
+    ((0.36, 0.24, 0.16), 0.68, 0.5, 0.6),  # walnut
+    ((0.55, 0.33, 0.2), 0.8, 0.3, 0.45),  # cherry, mahogany
+    ((0.55, 0.5, 0.44), 0.75, 0.4, 0.6),  # weathered
+)
+"""Colour of the earlywood, of the latewood relative to it, strength of pores and of rings."""
 
 
 def wood(rng: Rng) -> Draw:
-    light = np.array([rng.uniform(0.55, 0.85), rng.uniform(0.38, 0.62), rng.uniform(0.2, 0.42)])
-    dark, rings = light * rng.uniform(0.45, 0.8), rng.uniform(5, 22)
+    """Clear boards and veneer, from straight to cathedral grain."""
+    return _board(rng, 0)
+
+
+def knotty_wood(rng: Rng) -> Draw:
+    """Boards whose sound knots are part of the product."""
+    return _board(rng, int(rng.integers(1, 4)))
+
+
+def _board(rng: Rng, knots: int) -> Draw:
+    light, ratio, pores, strength = _WOODS[int(rng.integers(2 if knots else len(_WOODS)))]
+    light = shade(rng, (light,), 0.1)
+    late = np.asarray(light) * ratio * np.array([1, 0.93, 0.85])
+    rings, depth = rng.uniform(9, 34), float(rng.choice([rng.uniform(0.02, 0.35), rng.uniform(1, 3)]))
+    slope, gloss = rng.uniform(0.05, 0.5), rng.uniform(0.05, 0.4)
 
     def draw(rng: Rng, size: int) -> Product:
+        unit = size / 224
         x, y = grid(size)
-        wobble = fractal(rng, size, 2, 3, stretch=4)
-        bands = 0.5 + 0.5 * np.sin(rings * (y + 1.2 * wobble + 0.3 * x * rng.uniform(-1, 1)) * np.pi)
-        s = blank(size, tuple(light), gloss=0.15)
-        paint(s, (0.7 * bands**2).astype(np.float32), tuple(dark))
-        fibre = grain(rng, size, (14, 0.5))
-        _vary(s, 0.12, 0.5 + 0.5 * fibre)
-        s.height += 0.25 * fibre
+        x = x + 0.25 * (value_noise(rng, size, (2, 2)) - 0.5)
+        y0 = rng.uniform(-0.7, 0.7)
+        across = y - y0 + 0.16 * (fractal(rng, size, 3, 3, stretch=4) - 0.5)
+        cut = depth + slope * (x + 1.4) + 0.1 * (fractal(rng, size, 2, 2, stretch=3) - 0.5)
+        dark = np.zeros((size, size), np.float32)
+        swirl = np.zeros((size, size), np.float32)
+        for _ in range(knots):
+            kx, ky = rng.uniform(-0.9, 0.9, 2)
+            radius, squash = rng.uniform(0.05, 0.12), rng.uniform(1.0, 1.7)
+            d = np.hypot((x - kx) / squash, y - ky) / radius
+            d = (
+                d
+                + 0.3 * (value_noise(rng, size, (7, 7)) - 0.5)
+                + 0.5 * (value_noise(rng, size, (25, 25)) - 0.5) * (d < 1)
+            )
+            # Rings flow around a knot instead of through it.
+            across = across + np.sign(y - ky) * 0.9 * radius * np.exp(-((d / 2.2) ** 2))
+            inside = smooth(d - 1, 0.35)
+            swirl = swirl + inside * (0.55 + 0.12 * np.sin(d * 16) + 0.4 * (fractal(rng, size, 20, 3) - 0.5))
+            rim = np.exp(-(((d - 0.95) / 0.16) ** 2)) * (0.25 + 0.75 * value_noise(rng, size, (9, 9)))
+            dark = np.maximum(dark, np.clip(0.75 * rim, 0, 1).astype(np.float32))
+        r = np.hypot(across, cut) * rings / 2
+        r = r + 0.6 * np.interp(r, np.arange(60), rng.random(60)).astype(np.float32)
+        phase = (r % 1).astype(np.float32)
+        # Earlywood darkens slowly into latewood, which ends at a sharp line.
+        ring = phase**2.5 * smooth(phase - 0.93, 0.12)
+        s = blank(size, light, gloss)
+        vary(s, 0.14, fractal(rng, size, 3, 4, stretch=5))
+        paint(s, (0.85 * strength * ring).astype(np.float32), late.astype(np.float32))
+        fibre = grain(rng, size, (11 * unit, 0.45 * unit)) + 0.6 * grain(rng, size, (35 * unit, 0.9 * unit))
+        vary(s, 0.09, 0.5 + 0.5 * fibre)
+        holes = np.clip(grain(rng, size, (3 * unit, 0.35 * unit)) - 1.3 - 0.9 * phase, 0, 1) * pores
+        paint(s, np.clip(0.8 * holes, 0, 0.75), (0.45 * late).astype(np.float32), 0.02)
+        s.height += 0.12 * fibre + 0.35 * strength * ring - 1.1 * holes
+        if knots:
+            paint(s, np.clip(swirl, 0, 0.9).astype(np.float32), (0.66 * late).astype(np.float32))
+            paint(s, dark, (0.38 * late).astype(np.float32))
+            s.height -= 0.8 * dark
         return Product(s)
 
     return draw
+
+
+_HIDES: tuple[Colour, ...] = (
+    (0.07, 0.07, 0.07), (0.07, 0.07, 0.07), (0.2, 0.13, 0.09), (0.36, 0.22, 0.13), (0.55, 0.36, 0.21), (0.68, 0.56, 0.42),
+    (0.82, 0.78, 0.7), (0.45, 0.43, 0.41), (0.27, 0.1, 0.08), (0.1, 0.12, 0.18), (0.24, 0.23, 0.19),
+)  # fmt: skip
+"""Black (common), browns, tan, beige, cream, grey, oxblood, navy, olive."""
 
 
 def leather(rng: Rng) -> Draw:
-    base, count, depth = colour(rng, 0.1, 0.6, 0.5), int(rng.integers(500, 1800)), rng.uniform(1, 3)
+    """Smooth, pebbled or embossed hide, or its nap side."""
+    base, style = shade(rng, _HIDES), str(rng.choice(["nappa", "nappa", "pebble", "pebble", "nap"]))
+    count = int(rng.integers(2500, 6000) if style == "nappa" else rng.integers(500, 1800))
+    depth, gloss, tone = rng.uniform(0.5, 1.3), rng.uniform(0.1, 0.45), rng.uniform(0.08, 0.3)
+    creases, pores = rng.uniform(0, 0.8), int(rng.integers(0, 200))
 
     def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, gloss=0.3)
-        bumps, _ = cells(rng, size, count)
-        bumps = warp(np.sqrt(bumps), rng, 3, 10)
-        s.height += depth * bumps
-        _vary(s, 0.5, bumps)
-        _vary(s, 0.15, fractal(rng, size, 3, 3))
-        return Product(s)
-
-    return draw
-
-
-def weave(rng: Rng) -> Draw:
-    """Plain, twill or coarse woven cloth, mesh and carbon weave."""
-    warp_colour, twill = colour(rng, 0.1, 0.85, 0.5), int(rng.choice([1, 1, 2, 3]))
-    weft_colour = warp_colour if rng.random() < 0.6 else colour(rng, 0.1, 0.85, 0.4)
-    pitch, open_mesh, fuzz = rng.uniform(5, 18), rng.random() < 0.2, rng.uniform(0.05, 0.3)
-    gloss = float(rng.choice([0.05, 0.5]))
-
-    def draw(rng: Rng, size: int) -> Product:
-        p = pitch * size / 224
-        ys, xs = np.mgrid[0:size, 0:size].astype(np.float32)
-        xs = xs + (value_noise(rng, size, (4, 4)) - 0.5) * p * 0.5 + rng.uniform(0, 4 * p)
-        ys = ys + (value_noise(rng, size, (4, 4)) - 0.5) * p * 0.5 + rng.uniform(0, 4 * p)
-        column, row = np.floor(xs / p), np.floor(ys / p)
-        u, v = xs / p - column - 0.5, ys / p - row - 0.5
-        over = ((column + row) % (twill + 1)) == 0
-        across, along = np.where(over, u, v), np.where(over, v, u)
-        body = np.sqrt(np.clip(1 - (across / 0.48) ** 2, 0, 1)) * (0.75 + 0.25 * np.cos(along * np.pi))
-        s = blank(size, (0.03, 0.03, 0.03), gloss)
-        cover = (
-            np.clip(body * 4, 0, 1).astype(np.float32) if open_mesh else np.clip(0.35 + body, 0, 1).astype(np.float32)
-        )
-        thread = np.where(over[..., None], np.asarray(warp_colour), np.asarray(weft_colour)).astype(np.float32)
-        paint(s, cover, thread)
-        s.height += (2 * body).astype(np.float32)
-        _vary(s, fuzz, 0.5 + 0.4 * grain(rng, size, (0.7, 0.7)))
-        _vary(s, 0.15, fractal(rng, size, 2, 3))
-        return Product(s)
-
-    return draw
-
-
-def carpet(rng: Rng) -> Draw:
-    base, other, pile = colour(rng, 0.2, 0.8, 0.4), colour(rng, 0.1, 0.8, 0.4), rng.uniform(1, 2.5)
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, gloss=0.0)
-        tufts = grain(rng, size, (pile, pile))
-        paint(s, np.clip(0.5 + 0.5 * grain(rng, size, (pile, pile)), 0, 1), other)
-        s.height += 1.5 * tufts
-        _vary(s, 0.4, 0.5 + 0.4 * tufts)
-        return Product(s)
-
-    return draw
-
-
-def glazed_tile(rng: Rng) -> Draw:
-    base, vein = colour(rng, 0.3, 0.95, 0.25), colour(rng, 0.1, 0.8, 0.25)
-    style, strength, scale = int(rng.integers(3)), rng.uniform(0.2, 0.8), rng.uniform(3, 14)
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, gloss=0.6)
-        if style == 0:
-            pattern = fractal(rng, size, scale, 5)
-            paint(s, (strength * np.clip((pattern - 0.5) * 4, 0, 1)).astype(np.float32), vein)
-        elif style == 1:
-            ridge = 1 - np.abs(2 * warp(fractal(rng, size, scale / 2, 4), rng, 10) - 1)
-            paint(s, (strength * ridge**10).astype(np.float32), vein)
-        else:
-            speck = grain(rng, size, (1.2, 1.2))
-            paint(s, (strength * np.clip(speck - 1.2, 0, 1)).astype(np.float32), vein)
-        _vary(s, 0.05, fractal(rng, size, 40, 2))
-        return Product(s)
-
-    return draw
-
-
-def concrete(rng: Rng) -> Draw:
-    base, stones = colour(rng, 0.35, 0.7, 0.1), int(rng.integers(0, 900))
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, gloss=0.02)
-        _vary(s, 0.4, fractal(rng, size, 3, 6, 0.65))
-        _vary(s, 0.3, 0.5 + 0.3 * grain(rng, size, (0.7, 0.7)))
-        if stones > 100:
-            inner, value = cells(rng, size, stones)
-            _vary(s, 0.5, value)
-            s.height += 1.5 * inner
-        s.height += 1.5 * fractal(rng, size, 40, 3)
+        unit = size / 224
+        s = blank(size, base, 0.02 if style == "nap" else gloss)
+        fine = grain(rng, size, (0.7 * unit, 0.7 * unit))
+        vary(s, 0.18, fractal(rng, size, 3, 4))
+        if style == "nap":
+            nap = 0.6 * warp(grain(rng, size, (1.1 * unit, 0.6 * unit)), rng, 6 * unit, 9) + 0.7 * fine
+            vary(s, 0.3, 0.5 + 0.3 * nap)
+            vary(s, 0.3, fractal(rng, size, 5, 3))
+            s.height += 0.35 * nap
+            return Product(s)
+        border, _ = cells(rng, size, count)
+        bumps = warp(1 - np.exp(-3 * border), rng, 2.5 * unit, 14)
+        bumps = cv2.GaussianBlur(bumps, (0, 0), (0.6 if style == "nappa" else 1.1) * unit)
+        folds, _ = cells(rng, size, 60)
+        folds = cv2.GaussianBlur(warp(np.exp(-9 * folds), rng, 12 * unit, 8), (0, 0), 0.9 * unit)
+        folds = folds * fractal(rng, size, 3, 2)
+        s.height += depth * (1 if style == "nappa" else 2.2) * bumps - 1.6 * creases * folds + 0.06 * fine
+        vary(s, tone, bumps)
+        vary(s, -0.5 * creases, 0.5 + folds)
+        vary(s, 0.06, 0.5 + 0.4 * fine)
+        dots = specks(rng, size, pores, 0.25, 0.5)
+        s.height -= 0.5 * dots
+        vary(s, -0.35, 0.5 + dots)
+        s.gloss *= 0.7 + 0.3 * bumps
         return Product(s)
 
     return draw
 
 
 def painted(rng: Rng) -> Draw:
-    base, peel, flake = colour(rng, 0.1, 0.95, 0.9), rng.uniform(0.0, 0.8), rng.uniform(0, 0.15)
+    """Sheet metal or plastic under a coat: gloss or metallic lacquer, powder coat, hammer finish."""
+    paints: tuple[Colour, ...] = (
+        (0.88, 0.88, 0.86), (0.08, 0.08, 0.09), (0.55, 0.56, 0.57), (0.3, 0.31, 0.32), (0.5, 0.07, 0.07), (0.08, 0.16, 0.36),
+        (0.2, 0.3, 0.24), (0.75, 0.55, 0.12), (0.62, 0.6, 0.52), (0.7, 0.33, 0.1), (0.35, 0.45, 0.52),
+    )  # fmt: skip
+    base, coat = shade(rng, paints), str(rng.choice(["gloss", "gloss", "metallic", "powder", "powder", "hammer"]))
+    peel, flake, wave = rng.uniform(0.1, 0.6), rng.uniform(0.06, 0.2), rng.uniform(2, 7)
 
     def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, gloss=0.8)
-        s.height += peel * fractal(rng, size, 50, 2) * 2
-        s.height += 6 * fractal(rng, size, 1.5, 2)
-        _vary(s, flake, 0.5 + 0.4 * grain(rng, size, (0.6, 0.6)))
-        return Product(s)
-
-    return draw
-
-
-def printed_paper(rng: Rng) -> Draw:
-    ground, ink, dots = colour(rng, 0.75, 0.97, 0.15), colour(rng, 0.02, 0.45, 0.8), rng.uniform(4, 8)
-    layout, halftone = rng.integers(2**31), rng.random() < 0.5
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, ground, gloss=0.15)
-        _vary(s, 0.06, fractal(rng, size, 60, 2))
-        plan = np.random.default_rng(layout)
-        ys, xs = np.mgrid[0:size, 0:size].astype(np.float32)
-        pattern = np.zeros((size, size), np.float32)
-        if halftone:
-            p = dots * size / 224
-            tone = fractal(plan, size, 2, 2)
-            u, v = (xs + ys) / p * np.pi, (xs - ys) / p * np.pi
-            pattern = smooth(0.5 - tone - 0.25 * (np.cos(u) + np.cos(v)), 0.3)
-        for _ in range(int(plan.integers(4, 10))):
-            word = "".join(plan.choice(list("ABCDEFGHKLMNPRSTUVXYZ0123456789"), int(plan.integers(2, 8))))
-            spot = (int(plan.uniform(0, 0.7) * size), int(plan.uniform(0.1, 0.95) * size))
-            scale = float(plan.uniform(0.4, 1.4)) * size / 224
-            pattern = np.maximum(pattern, lettering(size, word, spot, scale, int(plan.integers(1, 3))))
-        return Product(s, pattern=pattern, pattern_colour=ink, pattern_gloss=0.2)
-
-    return draw
-
-
-def solar_cell(rng: Rng) -> Draw:
-    """Electroluminescence or colour photo of a crystalline cell: bus bars, fingers, grains or a dark rim."""
-    bars, fingers, poly = int(rng.integers(2, 6)), int(rng.integers(24, 60)), rng.random() < 0.5
-    base = colour(rng, 0.35, 0.75, 0.05) if rng.random() < 0.6 else (0.08, 0.12, float(rng.uniform(0.25, 0.45)))
-    bar = colour(rng, 0.02, 0.2, 0.05) if base[2] < 0.9 and rng.random() < 0.6 else (0.75, 0.75, 0.78)
-    thick, corner, upright = rng.uniform(0.012, 0.035), rng.uniform(0.0, 0.25), rng.random() < 0.5
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, gloss=0.1)
-        if poly:
-            _, value = cells(rng, size, int(rng.integers(40, 200)))
-            _vary(s, 0.7, cv2.GaussianBlur(value, (0, 0), 1))
-        _vary(s, rng.uniform(0.1, 0.5), fractal(rng, size, 2, 3))
-        x, y = grid(size)
-        _vary(s, rng.uniform(0, 0.5), (1 - 0.5 * (x * x + y * y)).astype(np.float32))
-        across, along = (x, y) if upright else (y, x)
-        lines = np.cos((along + 1) * np.pi * fingers) * 0.5 + 0.5
-        _vary(s, 0.2, lines.astype(np.float32))
-        pattern = np.zeros((size, size), np.float32)
-        for i in range(bars):
-            centre = -1 + 2 * (i + 0.5) / bars
-            pattern = np.maximum(pattern, smooth(np.abs(across - centre) - thick, 0.02))
-        paint(s, smooth(2 - corner - (np.abs(x) + np.abs(y)), 0.02) * 0.9, (0.02, 0.02, 0.02))
-        paint(s, smooth(0.985 - np.maximum(np.abs(x), np.abs(y)), 0.02), (0.02, 0.02, 0.02))
-        return Product(s, pattern=pattern, pattern_colour=bar, pattern_gloss=0.2)
-
-    return draw
-
-
-def display(rng: Rng) -> Draw:
-    pitch, base = rng.uniform(4, 9), colour(rng, 0.2, 0.8, 0.3)
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, gloss=0.7)
-        ys, xs = np.mgrid[0:size, 0:size].astype(np.float32)
-        p = pitch * size / 224
-        mesh = np.maximum(np.cos(xs / p * 2 * np.pi), np.cos(ys / p * 2 * np.pi))
-        _vary(s, 0.5, 0.5 - 0.5 * np.clip(mesh - 0.6, 0, 1).astype(np.float32) * 2)
-        _vary(s, 0.1, fractal(rng, size, 2, 2))
-        return Product(s)
-
-    return draw
-
-
-def rubber_mat(rng: Rng) -> Draw:
-    base, pitch, ribbed = colour(rng, 0.05, 0.35, 0.1), rng.uniform(10, 30), rng.random() < 0.5
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, base, gloss=0.25)
-        ys, xs = np.mgrid[0:size, 0:size].astype(np.float32)
-        p = pitch * size / 224
-        phase = rng.uniform(0, 2 * np.pi, 2)
-        relief = np.sin(xs / p * 2 * np.pi + phase[0])
-        if not ribbed:
-            relief = relief * np.sin(ys / p * 2 * np.pi + phase[1])
-        s.height += (2.5 * np.clip(relief, -0.3, 0.6)).astype(np.float32)
-        _vary(s, 0.25, 0.5 + 0.3 * grain(rng, size, (0.8, 0.8)))
-        return Product(s)
-
-    return draw
-
-
-def seam(rng: Rng) -> Draw:
-    """Cloth or leather with one or two rows of stitches along a fold."""
-    cloth = weave(rng) if rng.random() < 0.5 else leather(rng)
-    thread, pitch, rows = colour(rng, 0.3, 0.95, 0.6), rng.uniform(10, 18), int(rng.integers(1, 3))
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = cloth(rng, size).base
-        pattern = np.zeros((size, size), np.float32)
-        p = pitch * size / 224
-        for row in range(rows):
-            y0 = size * (0.4 + 0.2 * row) + rng.normal(0, 2)
-            for x0 in np.arange(-p, size + p, p):
-                a = (int((x0 + 0.15 * p) * 8), int((y0 + 0.08 * p) * 8))
-                b = (int((x0 + 0.85 * p) * 8), int((y0 - 0.08 * p) * 8))
-                cv2.line(pattern, a, b, 1.0, max(2, round(0.2 * p)), cv2.LINE_AA, 3)
-        s.height -= 3 * cv2.GaussianBlur(pattern, (0, 0), p / 3)
-        return Product(s, pattern=pattern, pattern_colour=thread, pattern_gloss=0.2)
-
-    return draw
-
-
-def weld_bead(rng: Rng) -> Draw:
-    plate, ripple, width = brushed_metal(rng), rng.uniform(5, 11), rng.uniform(0.16, 0.34)
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = plate(rng, size).base
-        x, y = grid(size)
-        wander = (value_noise(rng, size, (3, 2)) - 0.5) * 0.1
-        bead = np.clip(1 - ((y + wander) / width) ** 2, 0, 1).astype(np.float32)
-        waves = np.sin((x * size / 2 + 6 * np.abs(y) * size / 20) / (ripple * size / 224) * np.pi)
-        s.height += np.sqrt(bead) * 9 + bead * waves.astype(np.float32) * 1.2
-        heat = np.exp(-(((np.abs(y + wander) - width) / 0.12) ** 2)).astype(np.float32)
-        paint(s, 0.35 * heat, (0.25, 0.2, 0.3))
-        _vary(s, 0.3, fractal(rng, size, 20, 3))
-        return Product(s)
-
-    return draw
-
-
-def die_grid(rng: Rng) -> Draw:
-    """Wafer with repeated dies: every die carries the same drawn layout."""
-    count, street, colours = (
-        int(rng.integers(3, 8)),
-        rng.uniform(0.04, 0.1),
-        [colour(rng, 0.2, 0.8, 0.6) for _ in range(4)],
-    )
-    boxes = rng.random((int(rng.integers(5, 14)), 4))
-
-    def draw(rng: Rng, size: int) -> Product:
-        s = blank(size, colours[0], gloss=0.5)
-        cell = size / count
-        ys, xs = np.mgrid[0:size, 0:size].astype(np.float32)
-        u, v = (xs + rng.uniform(0, cell)) % cell / cell, (ys + rng.uniform(0, cell)) % cell / cell
-        for i, (a, b, w, h) in enumerate(boxes):
-            inside = (np.abs(u - a) < 0.05 + 0.25 * w) & (np.abs(v - b) < 0.04 + 0.2 * h)
-            paint(s, inside.astype(np.float32), colours[1 + i % 3])
-        paint(s, ((u < street) | (v < street)).astype(np.float32), (0.75, 0.75, 0.78))
-        _vary(s, 0.08, fractal(rng, size, 2, 3))
-        s.albedo = cv2.GaussianBlur(s.albedo, (0, 0), 0.6)
+        unit = size / 224
+        s = blank(size, base, {"gloss": 0.8, "metallic": 0.75, "powder": 0.3, "hammer": 0.6}[coat])
+        s.height += wave * fractal(rng, size, 1.5, 2) + peel * fractal(rng, size, 45, 2)
+        if coat == "metallic":
+            vary(s, flake, 0.5 + 0.5 * grain(rng, size, (0.45, 0.45)))
+        elif coat == "powder":
+            texture = grain(rng, size, (1.4 * unit, 1.4 * unit))
+            s.height += (0.25 + 0.5 * peel) * texture
+            vary(s, 0.08, 0.5 + 0.3 * texture)
+        elif coat == "hammer":
+            border, _ = cells(rng, size, 350)
+            domes = cv2.GaussianBlur(warp(np.sqrt(border), rng, 4 * unit, 10), (0, 0), 2.2 * unit)
+            s.height += 2.2 * domes
+            vary(s, 0.25, domes)
+        vary(s, 0.04, 0.5 + 0.3 * grain(rng, size, (0.7, 0.7)))
+        vary(s, 0.05, fractal(rng, size, 2, 3))
         return Product(s)
 
     return draw
