@@ -179,22 +179,34 @@ def test_scores_follow_from_what_is_wrong(
     assert score(telling, truth, right) == MleScores(type=expected[0], location=expected[1], logic=expected[2])
 
 
-def test_every_flawed_telling_scores_below_the_truth() -> None:
-    foil = honest(
-        Scene((Mark("stain", "centre", frozenset({"centre"}), "large", "brighter than"),), ("plain",)), "dent"
-    )
-    for truth, other in ((TRUE_BAD, "stain"), (TRUE_GOOD, "scratch")):
-        grades = {
-            score(one, truth, True).mean for one in flawed(truth, foil, honest(Scene((), ("cloud",)), "dent"), other)
-        }
-        assert max(grades) < 5
-        assert len(grades) >= 4
+OTHER = Scene((Mark("stain", "centre", frozenset({"centre"}), "large", "brighter than"),), ("plain",))
 
 
-def test_a_flaw_that_would_be_true_is_no_flaw() -> None:
-    same = honest(replace(BAD, marks=(MARK,)), "dent")
-    for one in flawed(TRUE_BAD, same, TRUE_GOOD, "dent"):
+@pytest.mark.parametrize(("truth", "other_facts"), [(TRUE_BAD, "stain"), (TRUE_GOOD, "scratch")])
+@pytest.mark.parametrize("seed", range(5))
+def test_every_flawed_telling_scores_below_the_truth(truth: Telling, other_facts: str, seed: int) -> None:
+    wrong = list(flawed(truth, OTHER, "dent", other_facts, np.random.default_rng(seed)))
+    assert truth not in wrong
+    grades = {score(one, truth, True).mean for one in wrong}
+    assert max(grades) < 5
+    assert len(grades) >= 4
+    assert any(one.scene.anomalous != truth.scene.anomalous for one in wrong)
+
+
+def test_what_the_other_scene_has_in_common_is_no_flaw() -> None:
+    for one in flawed(TRUE_BAD, replace(BAD, marks=(MARK,)), "dent", "dent", np.random.default_rng(0)):
         assert not one.scene.marks or one.scene.marks[0] == MARK
+
+
+def test_a_wrong_difference_is_one_that_is_not_there() -> None:
+    truth = honest(Scene((), ("dust", "cloud")), "dent")
+    told = {
+        one.scene.differences
+        for seed in range(60)
+        for one in flawed(truth, OTHER, "dent", "stain", np.random.default_rng(seed))
+        if not one.scene.anomalous
+    }
+    assert told == {truth.scene.differences, ("plain",), ("batch_colour",), ("passing_shadow",)}
 
 
 # --- scenes, questions, words ---

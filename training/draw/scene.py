@@ -18,6 +18,8 @@ from training.draw.noise import Field, Rng
 from training.draw.surface import Part, Product, Surface, blank
 from training.draw.textures import Draw
 
+VARIED = 0.18
+"""Share of photos that show each of the allowed variations."""
 MIN_AREA = 12
 """A mask of fewer pixels (at 224 px) counts as not drawn, and another attempt is made."""
 
@@ -150,7 +152,7 @@ class _Station:
                 masks.append((name, mask, severity))
         surface = instance.flatten()
         masks += [(name, SURFACE_DEFECTS[name](surface, rng, severity), severity) for name, severity in later]
-        shown = [(name, VARIATIONS[name]) for name in VARIATIONS if rng.random() < 0.18]
+        shown = [(name, VARIATIONS[name]) for name in VARIATIONS if rng.random() < VARIED]
         # The twin is taken with a copy of the generator: asking for it changes no other pixel.
         clean = self._take(flawless.flatten(), shown, matrix, copy.deepcopy(rng)) if twin else None
         taken = self._take(surface, shown, matrix, rng)

@@ -21,8 +21,10 @@ FOIL_SIZE = 64
 """Side in pixels of the other parts that wrong answers speak of; nobody sees them."""
 MINIMAL = 0.5
 """Share of questions whose answers are worded alike, so that they differ in what is wrong alone."""
-LAST_IS_WRONG = 0.8
-"""Share of questions with an answer whose True or False is wrong."""
+OPPOSITE = 0.8
+"""Share of questions with an answer that takes a good part for a bad one, or the other way round."""
+WRONG_END = 0.4
+"""Share of the other wrong answers whose conclusion does not follow."""
 Scored = tuple[Telling, MleScores]
 Named = dict[tuple[str, str], str]
 """By defect type (none: the product) and kind of fact."""
@@ -56,27 +58,28 @@ class AdplWriter:
         rng = np.random.default_rng(list(seed))
         family = BY_NAME[case.family]
         # What wrong answers say is true of another part of the same family.
-        foil, sound = (
-            describe(draw_case((*seed, i), size=FOIL_SIZE, anomalous=share, families=[family], types=types))
-            for i, share in ((1, 1.0), (2, 0.0))
+        foil, third = (
+            describe(draw_case((*seed, i), size=FOIL_SIZE, anomalous=1.0, families=[family], types=types, references=0))
+            for i in (1, 2)
         )
         truth = describe(case)
         kinds = [d for d in family.defect_types if types is None or d in types]
-        described = self._described(truth, foil, kinds, rng)
+        described = self._described((truth, foil, third), kinds, rng)
         about = self.facts.about(case.category, described)
         cites: Named = {(fact.defect_type or "", fact.kind): f"[F{i}]" for i, fact in enumerate(about, 1)}
         quotes: Named = {(fact.defect_type or "", fact.kind): fact.text for fact in about}
-        sheet = _Sheet(truth, foil, sound, described, cites, quotes, rng)
+        sheet = _Sheet(truth, foil, described, cites, quotes, rng)
         diagnosis = pair_type == "defect diagnosis"
         questions = [sheet.question(question, diagnosis) for question in QUESTIONS[pair_type]]
         return Told(questions, sheet.conclusion(), [fact.id for fact in about])
 
     @staticmethod
-    def _described(truth: Scene, foil: Scene, kinds: list[str], rng: Rng) -> list[str]:
-        """Two kinds the facts are about: those that are told of, in either order."""
-        first = [mark.defect_type for mark in (*truth.marks[:1], *foil.marks[:1])]
-        rest = [str(kind) for kind in rng.permutation(kinds) if kind not in truth.types]
-        chosen = list(dict.fromkeys([*first, *rest]))[:2]
+    def _described(scenes: Sequence[Scene], kinds: list[str], rng: Rng) -> list[str]:
+        """Two kinds the facts are about, in either order: those that are told of first."""
+        drawn = [scene.marks[0].defect_type for scene in scenes if scene.marks]
+        others = [str(kind) for kind in rng.permutation(kinds)]
+        truly = scenes[0].types - set(drawn[:1])  # a second defect of the part is no kind to be wrong about
+        chosen = [kind for kind in dict.fromkeys([*drawn, *others]) if kind not in truly][:2]
         return [str(kind) for kind in rng.permutation(chosen)]
 
 
@@ -86,7 +89,6 @@ class _Sheet:
 
     truth: Scene
     foil: Scene
-    sound: Scene
     described: list[str]
     cites: Named
     quotes: Named
@@ -103,7 +105,7 @@ class _Sheet:
         other_facts = next((kind for kind in self.described if kind != truth.named), truth.named)
         tellings = [
             (told, score(told, truth, question.holds(told.scene, asked) == right))
-            for told in flawed(truth, honest(self.foil, absent), honest(self.sound, absent), other_facts)
+            for told in flawed(truth, self.foil, absent, other_facts, rng)
         ]
         best = (truth, score(truth, truth, True))
         chosen = [best, *self._choose(tellings)]
@@ -144,17 +146,24 @@ class _Sheet:
         """Three of different scores, best first, all below the right answer's."""
         rng = self.rng
         order = [tellings[int(i)] for i in rng.permutation(len(tellings))]
-        if rng.random() < LAST_IS_WRONG:
-            order.sort(key=lambda one: one[1].type > 1)
-        first, rest = order[:1], order[1:]
-        shuffled = first + [rest[int(i)] for i in rng.permutation(len(rest))]
+        # Good parts taken for bad must be as many as bad ones taken for good: else either account would be a bad sign.
+        opposite = [one for one in order if one[0].scene.anomalous != self.truth.anomalous]
+        same = self._shuffled([one for one in order if one[0].scene.anomalous == self.truth.anomalous])
         chosen: dict[float, Scored] = {}
-        for telling in shuffled:
-            if telling[1].mean < 5:
-                chosen.setdefault(telling[1].mean, telling)
+        for telling in (*(opposite[:1] if rng.random() < OPPOSITE else ()), *same):
+            chosen.setdefault(telling[1].mean, telling)
         if len(chosen) < ANSWERS - 1:
             raise AssertionError(f"only {len(chosen)} grades of wrong answers about {self.truth}")
         return sorted(list(chosen.values())[: ANSWERS - 1], key=lambda one: -one[1].mean)
+
+    def _shuffled(self, tellings: list[Scored]) -> list[Scored]:
+        """Those whose conclusion is wrong come as often for good parts as for bad ones: else `accept` would be a sign."""
+        wrong = [one for one in tellings if one[0].accepts == one[0].scene.anomalous]
+        right = [one for one in tellings if one[0].accepts != one[0].scene.anomalous]
+        mixed = []
+        while wrong and right:
+            mixed.append((wrong if self.rng.random() < WRONG_END else right).pop())
+        return [*mixed, *wrong, *right]
 
     def conclusion(self) -> str:
         if not self.truth.marks:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import product
+
+import numpy as np
 
 from knowledge.kinds import near
 from training.adpl import MleScores
+from training.draw.allowed import VARIATIONS
+from training.draw.noise import Rng
+from training.draw.scene import VARIED
 from training.preference.scene import PLACES, Scene
 
 
@@ -30,55 +35,62 @@ def honest(scene: Scene, absent: str) -> Telling:
     return Telling(scene, about=named, named=named, accepts=not scene.anomalous)
 
 
-def flawed(truth: Telling, anomalous: Telling, normal: Telling, other_facts: str) -> Iterator[Telling]:
-    """Every way in which the telling can go wrong that this code knows.
+def flawed(truth: Telling, other: Scene, absent: str, other_facts: str, rng: Rng) -> Iterator[Telling]:
+    """Ways in which the telling can go wrong: what is seen, which facts are cited, what is concluded, or all of it.
 
     What is wrong in one account is right in another, of another part of the same product: no word is in itself a sign of
-    a bad answer.
+    a bad answer. To that end the ways are the same for good parts and bad ones.
 
     Args:
         truth: the right telling.
-        anomalous: honest, of another, anomalous scene of the same product.
-        normal: honest, of another, normal scene of it.
+        other: an anomalous scene of the same product.
+        absent: kind of defect that an account of a normal part names.
         other_facts: a kind of defect that the prompt has facts about, other than the one that is named.
+        rng: chooses what is seen wrongly.
     """
-    steps = ["cites", "concludes"]
-    if truth.scene.anomalous:
-        mine, other = truth.scene.marks[0], anomalous.scene.marks[0]
-        steps += [
-            name for name in ("defect_type", "place", "extent", "tone") if getattr(mine, name) != getattr(other, name)
-        ]
-        if other.defect_type in truth.scene.types and "defect_type" in steps:
-            steps.remove("defect_type")
-    elif normal.scene.differences[0] not in truth.scene.differences:
-        steps.append("differences")
-    for count in (1, 2, 3):
-        for chosen in combinations(steps, count):
-            yield _gone_wrong(truth, chosen, anomalous.scene, normal.scene, other_facts)
-    opposite = normal if truth.scene.anomalous else anomalous
+    for seen, cites, concludes in product((False, True), repeat=3):
+        told = _seen_wrong(truth, other, rng) if seen else truth
+        if concludes:
+            told = replace(told, accepts=not told.accepts)
+        if cites:
+            # With the kind swapped too, the facts stay those of the true kind.
+            told = replace(told, about=truth.about if told.named != truth.named else other_facts)
+        if told != truth:
+            yield told
+    opposite = honest(Scene((), truth.scene.differences) if truth.scene.anomalous else other, absent)
     yield opposite
     yield replace(opposite, accepts=not opposite.accepts)
     if opposite.about != other_facts:
         yield replace(opposite, about=other_facts)
 
 
-def _gone_wrong(truth: Telling, steps: tuple[str, ...], anomalous: Scene, normal: Scene, other_facts: str) -> Telling:
-    told = truth
-    fields = {name for name in steps if name in ("defect_type", "place", "extent", "tone")}
-    if fields:
-        other = anomalous.marks[0]
-        mark = replace(truth.scene.marks[0], **{name: getattr(other, name) for name in fields})
-        if "place" in fields:
-            mark = replace(mark, touched=frozenset({other.place}))
-        told = replace(told, scene=replace(truth.scene, marks=(mark,)), about=mark.defect_type, named=mark.defect_type)
-    if "differences" in steps:
-        told = replace(told, scene=replace(told.scene, differences=normal.differences))
-    if "concludes" in steps:
-        told = replace(told, accepts=not told.accepts)
-    if "cites" in steps:
-        # With the kind swapped too, the facts stay those of the true kind.
-        told = replace(told, about=truth.about if "defect_type" in steps else other_facts)
-    return told
+def _seen_wrong(truth: Telling, other: Scene, rng: Rng) -> Telling:
+    """The telling with one or two things seen otherwise than they are; the same where the other scene is too alike."""
+    if not truth.scene.anomalous:
+        return replace(truth, scene=Scene((), (_other_difference(truth.scene.differences, rng),)))
+    mine, theirs = truth.scene.marks[0], other.marks[0]
+    fields = [name for name in ("place", "extent", "tone") if getattr(mine, name) != getattr(theirs, name)]
+    if theirs.defect_type not in truth.scene.types:
+        fields.append("defect_type")
+    if not fields:
+        return truth
+    chosen = [str(name) for name in rng.permutation(fields)][: 1 + int(rng.random() < 0.4)]
+    mark = replace(mine, **{name: getattr(theirs, name) for name in chosen})
+    if "place" in chosen:
+        mark = replace(mark, touched=frozenset({mark.place}))
+    return replace(truth, scene=replace(truth.scene, marks=(mark,)), about=mark.defect_type, named=mark.defect_type)
+
+
+def _other_difference(real: tuple[str, ...], rng: Rng) -> str:
+    """An allowed difference that is not there, each as often wrong as it is right: `plain` is right most often."""
+    plain = (1 - VARIED) ** len(VARIATIONS)
+    if real != ("plain",) and rng.random() < plain / (1 - plain):
+        return "plain"
+    missing = [(name, (1 - VARIED) ** place) for place, name in enumerate(VARIATIONS) if name not in real]
+    if not missing:
+        return "plain"
+    weights = np.array([weight for _, weight in missing])
+    return str(rng.choice([name for name, _ in missing], p=weights / weights.sum()))
 
 
 def score(told: Telling, truth: Telling, right: bool) -> MleScores:
