@@ -28,11 +28,12 @@ def data_check(
     from knowledge import FactStore
     from training.adpl_file import AdplFault, read_adpl
 
-    facts = {fact.id for fact in FactStore(default_home() / "facts").list()}
-    faults = 0
+    with one_line_errors():
+        facts = {fact.id for fact in FactStore(default_home() / "facts").list()}
+    faults, seen = 0, dict[str, str]()
     for path in paths:
         records = 0
-        for read in read_adpl(path, images, facts):
+        for read in read_adpl(path, images, facts, seen):
             if isinstance(read, AdplFault):
                 faults += 1
                 typer.echo(f"sage-iad: {path}: {read}", err=True)
@@ -67,7 +68,8 @@ def data_make(
         for done in make(Order(pairs, seed, size, aligned), out, processes):
             bar.update(done - bar.pos)
     if with_sheets:
-        sheets = write_sheets(out)
+        with one_line_errors(OSError):
+            sheets = write_sheets(out)
         typer.echo(f"{len(sheets)} contact sheets in {out / 'sheets'}")
     typer.echo(
         f"{pairs} image pairs, {5 * pairs} questions in {out}; `sage-iad data check {out}/*.jsonl --images {out}` checks them"

@@ -125,7 +125,9 @@ def _questions(path: Path | None) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         stop(f"--questions {str(path)!r}: cannot be read ({error}); expected a text file with a question a line")
     if len(lines) != QUESTIONS or len(set(lines)) != QUESTIONS:
-        stop(f"--questions {str(path)!r}: holds {len(set(lines))} different questions, expected exactly {QUESTIONS}")
+        stop(
+            f"--questions {str(path)!r}: holds {len(lines)} questions, {len(set(lines))} different, expected exactly {QUESTIONS}"
+        )
     return lines
 
 
@@ -172,6 +174,8 @@ def rank_sheet(
     from training.rank.folder import RankError
     from training.rank.sheet import sheet
 
+    if out.exists():
+        stop(f"--out {str(out)!r}: is there already, and may be filled in; name a new file")
     with one_line_errors(RankError, OSError):
         # The mark at the beginning tells spreadsheets that this is UTF-8.
         out.write_text(sheet(_open(folder), rater), encoding="utf-8-sig", newline="")
@@ -250,6 +254,7 @@ def rank_export(
 
     Example: sage-iad data rank export ranking --out adpl.json
     """
+    from agent.render.text import plain
     from training.rank.export import TIES, export
     from training.rank.folder import RankError
 
@@ -257,7 +262,7 @@ def rank_export(
         place = _open(folder)
         found = export(place, rater)
         for line in found.left_out:
-            typer.echo(f"left out: {line}", err=True)
+            typer.echo(f"left out: {plain(line)}", err=True)
         if not found.records:
             stop(f"DIR {str(folder)!r}: no pair is ranked whole, so there is nothing to export; go on ranking")
         records = [record.model_dump(mode="json", exclude_none=True) for record in found.records]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Container, Iterator
@@ -14,6 +15,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from training.adpl import MarkedDefect, PairType, PreferenceRecord, RankedQuestion
+from training.data.mask import read_mask
+from training.data.sample import DataError
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,10 @@ class AdplFault:
 
 
 def read_adpl(
-    path: Path, images: Path | None = None, facts: Container[str] | None = None
+    path: Path,
+    images: Path | None = None,
+    facts: Container[str] | None = None,
+    seen: dict[str, str] | None = None,
 ) -> Iterator[PreferenceRecord | AdplFault]:
     """Read a file: its records in their order, and in place of what is none, the faults found there.
 
@@ -37,8 +43,9 @@ def read_adpl(
         path: a JSON array of records, or JSON lines.
         images: folder that holds the images; where given, each image must be there, and each mask must fit its photo.
         facts: ids of the facts there are; where given, records may cite no others.
+        seen: digests of records read before, to find those that are in two files; is added to.
     """
-    seen: dict[str, int] = {}
+    seen = {} if seen is None else seen
     for number, value in enumerate(_values(path), 1):
         if isinstance(value, AdplFault):
             yield value
@@ -49,13 +56,19 @@ def read_adpl(
             yield from (_fault(number, one) for one in error.errors())
             continue
         faults = list(faults_of(number, record, images, facts))
-        first = seen.setdefault(record.model_dump_json(), number)
-        if first != number:
-            faults.append(AdplFault(f"record {number}", f"is the same as record {first}"))
+        first = seen.setdefault(_digest(record), f"record {number} of {path.name}")
+        if first != f"record {number} of {path.name}":
+            faults.append(AdplFault(f"record {number}", f"is the same as {first}"))
         if faults:
             yield from faults
         else:
             yield record
+
+
+def _digest(record: PreferenceRecord) -> str:
+    """Of what a record says; keys this package does not know are left out."""
+    text = record.model_dump_json(include=set(PreferenceRecord.model_fields) - {"split"})
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _values(path: Path) -> Iterator[Any]:
@@ -74,10 +87,9 @@ def _values(path: Path) -> Iterator[Any]:
     if text.lstrip()[0] == "{":
         yield from _lines(text)
         return
-    try:
-        whole = json.loads(text)
-    except json.JSONDecodeError as error:
-        yield AdplFault("", f"line {error.lineno}, column {error.colno}: is not JSON ({error.msg})")
+    whole = _decoded(text)
+    if isinstance(whole, AdplFault):
+        yield whole
         return
     if not isinstance(whole, list):
         yield AdplFault("", f"holds one {_kind(whole)}; expected an array of records, or one record a line")
@@ -88,18 +100,24 @@ def _values(path: Path) -> Iterator[Any]:
 
 
 def _lines(text: str) -> Iterator[Any]:
-    try:
-        yield json.loads(text)  # a single record, over as many lines as it likes
+    whole = _decoded(text)  # a single record, over as many lines as it likes
+    if not isinstance(whole, AdplFault):
+        yield whole
         return
-    except json.JSONDecodeError:
-        pass
     for line, written in enumerate(text.splitlines(), 1):
-        if not written.strip():
-            continue
-        try:
-            yield json.loads(written)
-        except json.JSONDecodeError as error:
-            yield AdplFault("", f"line {line}, column {error.colno}: is not JSON ({error.msg})")
+        if written.strip():
+            yield _decoded(written, line)
+
+
+def _decoded(text: str, line: int = 0) -> Any:
+    """The JSON value, or the fault; `line` where the text is one line of a file."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        return AdplFault("", f"line {line or error.lineno}, column {error.colno}: is not JSON ({error.msg})")
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond all bounds
+        where = f"line {line}: " if line else ""
+        return AdplFault("", f"{where}cannot be read as JSON ({' '.join(str(error).split())[:80]})")
 
 
 _NAMES = {"question_answer": "question", "answer_options": "answer", "defects": "defect"}
@@ -144,6 +162,8 @@ def _kind(value: object) -> str:
     return names.get(type(value), "number")
 
 
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for a file that is no picture, is cut off, or is beyond all bounds."""
 _CITED = re.compile(r"\[F(\d+)\]")
 
 
@@ -153,14 +173,14 @@ def faults_of(
     """What is wrong with a record of the right form: files, facts, ranks."""
     here = f"record {number}"
     if images is not None:
-        missing = [key for key in ("test_image", "reference_image") if not (images / getattr(record, key)).is_file()]
-        for key in missing:
-            yield AdplFault(here, f"{key} {getattr(record, key)!r} is not in {str(images)!r}")
-        if "test_image" not in missing:
-            for place, defect in enumerate(record.defects or [], 1):
-                problem = _mask_problem(images / record.test_image, images / defect.mask, defect)
-                if problem:
-                    yield AdplFault(f"{here}, defect {place}", problem)
+        for key in ("test_image", "reference_image"):
+            problem = _photo_problem(images, getattr(record, key))
+            if problem:
+                yield AdplFault(here, f"{key} {problem}")
+        for place, defect in enumerate(record.defects or [], 1):
+            problem = _mask_problem(images, record.test_image, defect)
+            if problem:
+                yield AdplFault(f"{here}, defect {place}", problem)
     for id in record.facts or []:
         if facts is not None and id not in facts:
             yield AdplFault(here, f"fact {id!r} is not in the fact store")
@@ -177,27 +197,61 @@ def _question_faults(here: str, question: RankedQuestion, facts: list[str] | Non
     elif scores != sorted(scores, reverse=True):
         listed = ", ".join(f"{score:.2f}" for score in scores)
         yield AdplFault(here, f"answers are not best first: their mean scores are {listed}")
-    if facts is None:
-        return
+    opening = question.answer_options[0].answer_en[:5].casefold()
+    if opening.startswith(("true", "false")) and opening.startswith("true") != question.answer:
+        right = "true" if question.answer else "false"
+        yield AdplFault(f"{here}, answer 1", f"opens with {opening.rstrip('.,')!r}, but the right verdict is {right}")
+    count = len(facts or [])
     for place, option in enumerate(question.answer_options, 1):
-        beyond = [int(n) for n in _CITED.findall(option.answer_en) if not 1 <= int(n) <= len(facts)]
+        beyond = [number for number in _CITED.findall(option.answer_en) if not 1 <= int(number[:9]) <= count]
         if beyond:
-            yield AdplFault(f"{here}, answer {place}", f"cites [F{beyond[0]}], but the record has {len(facts)} facts")
+            yield AdplFault(f"{here}, answer {place}", f"cites [F{beyond[0]}], but the record has {count} facts")
 
 
-def _mask_problem(photo: Path, mask: Path, defect: MarkedDefect) -> str | None:
-    """What is wrong with a mask, if anything."""
+def below(folder: Path, name: str) -> Path | None:
+    """The path of an image a record names; None where it would lie outside the folder."""
     try:
-        with Image.open(photo) as picture:
-            size = picture.size
-        with Image.open(mask) as picture:
-            marked = np.asarray(picture.convert("L")) > 127
-    except OSError as error:
-        return f"mask {defect.mask!r} cannot be read beside its photo ({error.strerror or 'not a picture'})"
-    if marked.shape != size[::-1]:
-        return f"mask {defect.mask!r} is {marked.shape[1]} x {marked.shape[0]} pixels, expected {size[0]} x {size[1]} as its photo"
-    if not marked.any():
-        return f"mask {defect.mask!r} marks nothing"
+        path = (folder / name).resolve()
+    except (OSError, ValueError):  # too long, or with a null character
+        return None
+    return path if path.is_relative_to(folder.resolve()) else None
+
+
+def _photo_problem(images: Path, name: str) -> str | None:
+    """What is wrong with a photo, if anything."""
+    path = below(images, name)
+    if path is None:
+        return f"{_shown(name)} is no path below {str(images)!r}"
+    try:
+        if not path.is_file():
+            return f"{_shown(name)} is not in {str(images)!r}"
+        with Image.open(path) as picture:
+            picture.load()
+    except UNREADABLE as error:
+        return f"{_shown(name)} cannot be read ({' '.join(str(error).split())[:80]})"
+    return None
+
+
+def _mask_problem(images: Path, photo: str, defect: MarkedDefect) -> str | None:
+    """What is wrong with a mask, if anything; a photo that cannot be read is named elsewhere."""
+    paths = below(images, photo), below(images, defect.mask)
+    if paths[1] is None:
+        return f"mask {_shown(defect.mask)} is no path below {str(images)!r}"
+    try:
+        marked = read_mask(paths[1])
+    except DataError as error:
+        return str(error)
     ys, xs = np.nonzero(marked)
     box = [int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1]
-    return None if box == defect.box else f"box is {defect.box}, but its mask lies in {box}"
+    if box != defect.box:
+        return f"box is {defect.box}, but its mask lies in {box}"
+    try:
+        if paths[0] is None or not paths[0].is_file():
+            return None
+        with Image.open(paths[0]) as picture:
+            width, height = picture.size
+    except UNREADABLE:
+        return None
+    if marked.shape != (height, width):
+        return f"mask {_shown(defect.mask)} is {marked.shape[1]} x {marked.shape[0]} pixels, expected {width} x {height} as its photo"
+    return None

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.adpl import PreferenceRecord, RankedQuestion
+from training.adpl_file import below
 from training.stats import AdplFile
 
 NEAR_BITS = 32
@@ -106,8 +107,9 @@ def photos_of(file: AdplFile) -> Photos | None:
 
 
 def _photo(folder: Path, name: str) -> Photo | None:
+    path = below(folder, name)
     try:
-        data = (folder / name).read_bytes()
+        data = path.read_bytes() if path is not None else b""
     except OSError:
         return None
     grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None

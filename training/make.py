@@ -15,11 +15,13 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import get_args
 
@@ -37,8 +39,12 @@ from training.fact_index import FactIndex
 from training.preference.record import AdplWriter
 
 MANIFEST = "manifest.json"
+PARTS = "parts"
+"""Folder of what is made but not joined yet."""
 SHARES = {"validation": 0.08, "unseen_families": 0.06, "unseen_defects": 0.06}
 """Of the pairs; the rest is for training."""
+PARTIAL = ".partial"
+"""Ending of a file that is being written."""
 CHUNK = 16
 """Pairs a process makes at a time."""
 JPEG_QUALITY = 95
@@ -128,6 +134,7 @@ def make(order: Order, folder: Path, processes: int | None = None) -> Iterator[i
         )
     _claim(order, folder)
     if (folder / MANIFEST).is_file():
+        shutil.rmtree(folder / PARTS, ignore_errors=True)  # where it was stopped just before this
         yield order.pairs
         return
     todo = [
@@ -136,7 +143,7 @@ def make(order: Order, folder: Path, processes: int | None = None) -> Iterator[i
         for first in range(0, count, CHUNK)
     ]
     done = 0
-    with ProcessPoolExecutor(processes or os.cpu_count(), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(processes or os.cpu_count(), initializer=_start_worker) as pool:
         waiting = [pool.submit(_chunk, order, folder, name, numbers) for name, numbers in todo]
         try:
             for chunk in waiting:
@@ -159,7 +166,7 @@ def write_sheets(folder: Path, pairs: int = 16) -> list[Path]:
         file = folder / f"{name}.jsonl"
         for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
             record = PreferenceRecord.model_validate_json(line)
-            shown = by_family.setdefault(record.family or record.domain, [])
+            shown = by_family.setdefault(Path(record.family or record.domain).name, [])
             if len(shown) < pairs:
                 shown.append(_pair(folder, record))
     written = []
@@ -187,28 +194,53 @@ def _read(path: Path, mode: str) -> NDArray[np.uint8]:
 
 def _claim(order: Order, folder: Path) -> None:
     """Write down what is being made, or find it written."""
-    asked = {"sage_iad": version("sage-iad"), **asdict(order)}
+    asked = {**asdict(order), "sage_iad": version("sage-iad"), "engine": _engine()}
     note = folder / "order.json"
     if note.is_file():
-        found = json.loads(note.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(note.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise MakeError(
+                f"out {str(folder)!r}: its order.json cannot be read ({error}); name another folder"
+            ) from error
         if found != asked:
             differs = ", ".join(f"{key} {found.get(key)!r}" for key in asked if found.get(key) != asked[key])
             raise MakeError(f"out {str(folder)!r}: holds data of {differs}; name another folder, or delete this one")
         return
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(not path.name.endswith(PARTIAL) for path in folder.iterdir()):
         raise MakeError(f"out {str(folder)!r}: is not empty; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     _write(note, (json.dumps(asked, indent=2) + "\n").encode())
 
 
-def _one_thread() -> None:
+def _engine() -> str:
+    """Digest of all that decides what is made: the code that draws and tells, the facts, and the libraries beneath."""
+    here = Path(__file__).parent
+    sources = [*sorted((here / "draw").glob("*.py")), *sorted((here / "preference").glob("*.py")), Path(__file__)]
+    digest = hashlib.sha256(f"{cv2.__version__} {np.__version__}".encode())
+    for source in sources:
+        digest.update(source.read_bytes())
+    digest.update("".join(fact.id for fact in shipped_pack().facts).encode())
+    return digest.hexdigest()[:16]
+
+
+def _start_worker() -> None:
     # One process a core: threads of their own would only wait for each other.
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A killed command must not leave workers that go on writing."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _chunk(order: Order, folder: Path, split_name: str, numbers: range) -> int:
     """Make some pairs; their records come last, so that a chunk with records is whole."""
-    kept = folder / "parts" / f"{split_name}_{numbers.start:06d}.jsonl"
+    kept = folder / PARTS / f"{split_name}_{numbers.start:06d}.jsonl"
     if kept.is_file():
         return len(numbers)
     split, writer, lines = SPLITS[split_name], AdplWriter(FactIndex(shipped_pack())), []
@@ -228,10 +260,10 @@ def _chunk(order: Order, folder: Path, split_name: str, numbers: range) -> int:
 def _finish(order: Order, folder: Path) -> None:
     """Join the parts, and write the manifest."""
     for name, count in order.shares().items():
-        parts = [folder / "parts" / f"{name}_{first:06d}.jsonl" for first in range(0, count, CHUNK)]
+        parts = [folder / PARTS / f"{name}_{first:06d}.jsonl" for first in range(0, count, CHUNK)]
         if parts:
             _write(folder / f"{name}.jsonl", b"".join(part.read_bytes() for part in parts))
-    for partial in folder.rglob(".*.partial"):  # of a process that was killed
+    for partial in folder.rglob(f".*{PARTIAL}"):  # of a process that was killed
         partial.unlink()
     made = (*folder.glob("*.jsonl"), *(folder / "images").rglob("*.jpg"), *(folder / "masks").rglob("*.png"))
     manifest = {
@@ -247,13 +279,13 @@ def _finish(order: Order, folder: Path) -> None:
         "sha256": {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(made)},
     }
     _write(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
-    shutil.rmtree(folder / "parts")
+    shutil.rmtree(folder / PARTS)
 
 
 def _write(path: Path, data: bytes) -> None:
     """All of the file or none of it, whenever the process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     partial.write_bytes(data)
     partial.replace(path)
 

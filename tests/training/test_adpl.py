@@ -25,7 +25,9 @@ def record(pair_type: str = "defect identification", domain: str = "nut") -> Jso
             "question_en": f"Question {q}?",
             "question_cn": f"问题 {q}?",
             "answer": q % 2 == 0,
-            "answer_options": [{"answer_en": f"True, for reason {a}.", "answer_cn": f"理由 {a}"} for a in range(4)],
+            "answer_options": [
+                {"answer_en": f"{q % 2 == 0}, for reason {a}.", "answer_cn": f"理由 {a}"} for a in range(4)
+            ],
             **each,
         }
         for q in range(5)
@@ -94,9 +96,11 @@ DAMAGE: list[tuple[Any, str]] = [
     ('[{"domain": "nut",]', "line 1, column 19: is not JSON"),
     ('{"domain": 1}\n{"domain": \n', "line 2, column 12: is not JSON"),
     (b"\xff\xfe[]", "byte 0 is not UTF-8"),
+    ("[" * 100_000, "cannot be read as JSON"),
+    ("[" + "1" * 5000 + "]", "cannot be read as JSON"),
     ([record(), [1]], "record 2: it is an array of 1"),
     ([record(), None], "record 2: it is null"),
-    ([record(), record()], "record 2: is the same as record 1"),
+    ([record(), record()], "record 2: is the same as record 1 of adpl.json"),
     (change(lambda r: r.pop("domain")), "record 2: domain is missing"),
     (change(lambda r: r.update(domain="  ")), 'record 2: domain is "  "'),
     (change(lambda r: r.update(domain=3)), "record 2: domain is 3, expected text"),
@@ -132,9 +136,17 @@ def test_each_damage_is_named_in_one_line(tmp_path: Path, content: Any, says: st
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     (fault,) = read_adpl(tmp_path / "none.json")
     assert str(fault).startswith("cannot be read (No such file")
-    (tmp_path / "a.png").touch()
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     (fault,) = read_adpl(written(tmp_path, [record()]), images=tmp_path)
-    assert str(fault).startswith("record 1: reference_image 'b.png' is not in")
+    assert str(fault).startswith('record 1: reference_image "b.png" is not in')
+
+
+def test_a_record_that_is_in_two_files_is_named(tmp_path: Path) -> None:
+    seen: dict[str, str] = {}
+    for name in ("one.json", "two.json"):
+        (tmp_path / name).write_text(json.dumps([record() | {"split": name, "note": name}]), encoding="utf-8")
+        found = list(read_adpl(tmp_path / name, seen=seen))
+    assert [str(fault) for fault in found] == ["record 1: is the same as record 1 of one.json"]
 
 
 # --- made records: their scores, facts and masks ---
@@ -147,7 +159,7 @@ def made_record() -> Json:
     made = record()
     for question in made["question_answer"]:
         for rank, option in enumerate(question["answer_options"]):
-            option["answer_en"] = f"True, as fact {rank} says [F1]."
+            option["answer_en"] = f"{question['answer']}, as reason {rank} says [F1]."
             option["scores"] = {"type": 5 - rank, "location": 5 - rank, "logic": 5 - rank}
     marked = {"defect_type": "dent", "severity": 0.5, "box": [3, 4, 8, 10], "mask": "mask.png"}
     return made | {"facts": ["nut/dent"], "defects": [marked]}
@@ -177,10 +189,18 @@ MADE_DAMAGE: list[tuple[Callable[[Json], Any], str]] = [
     (lambda r: r["defects"][0].update(severity=2), "record 1, defect 1: severity is 2"),
     (lambda r: r["defects"][0].update(box=[3, 4, 8]), "record 1, defect 1: box is an array of 3, expected 4 numbers"),
     (lambda r: r["defects"][0].update(box=[3, 4, 8, 11]), "record 1, defect 1: box is [3, 4, 8, 11], but its mask lies in [3, 4, 8, 10]"),
-    (lambda r: r["defects"][0].update(mask="none.png"), "record 1, defect 1: mask 'none.png' cannot be read"),
-    (lambda r: r["defects"][0].update(mask="broken.png"), "record 1, defect 1: mask 'broken.png' cannot be read beside its photo (not a picture)"),
-    (lambda r: r["defects"][0].update(mask="empty.png"), "record 1, defect 1: mask 'empty.png' marks nothing"),
-    (lambda r: r["defects"][0].update(mask="small.png"), "record 1, defect 1: mask 'small.png' is 5 x 6 pixels, expected 20 x 20"),
+    (lambda r: r["defects"][0].update(mask="none.png"), "record 1, defect 1: mask "),
+    (lambda r: r["defects"][0].update(mask="broken.png"), "record 1, defect 1: mask "),
+    (lambda r: r["defects"][0].update(mask="empty.png"), "record 1, defect 1: mask "),
+    (lambda r: r["defects"][0].update(mask="small.png", box=[0, 0, 5, 6]), 'record 1, defect 1: mask "small.png" is 5 x 6 pixels, expected 20 x 20'),
+    (lambda r: r["defects"][0].update(mask="../mask.png"), 'record 1, defect 1: mask "../mask.png" is no path below'),
+    (lambda r: r.update(test_image="/etc/passwd"), 'record 1: test_image "/etc/passwd" is no path below'),
+    (lambda r: r.update(test_image="a\0.png"), "record 1: test_image "),
+    (lambda r: r.update(test_image="a" * 300), "record 1: test_image "),
+    (lambda r: r.update(reference_image="broken.png"), 'record 1: reference_image "broken.png" cannot be read'),
+    (lambda r: r.update(reference_image="none.png"), 'record 1: reference_image "none.png" is not in'),
+    (lambda r: at(2, 0)(r).update(answer_en="False, it is not [F1]."), "record 1, question 3, answer 1: opens with 'false', but the right verdict is true"),
+    (lambda r: r.pop("facts"), "record 1, question 1, answer 1: cites [F1], but the record has 0 facts"),
 ]  # fmt: skip
 
 

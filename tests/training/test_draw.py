@@ -75,8 +75,31 @@ def test_drawing_leaves_the_global_generators_alone() -> None:
 
 def test_the_seed_is_all_of_its_numbers() -> None:
     drawn = [(1,), (1, 0), (0, 1), (1, 1)]
-    # numpy pads seeds with zeros: (1,) and (1, 0) may agree, the others may not.
-    assert len({fingerprint(draw_case(seed, size=SIZE)) for seed in drawn}) >= 3
+    assert len({fingerprint(draw_case(seed, size=SIZE)) for seed in drawn}) == len(drawn)
+
+
+def test_no_defect_undoes_or_hides_another() -> None:
+    """Each of two defects changes the photo where its mask says, beside the photo without them."""
+    two = 0
+    for i in range(120):
+        case = draw_case((22, i), size=SIZE, anomalous=1.0, references=0, twin=True)
+        assert case.twin is not None
+        if len(case.defects) == 2:
+            two += 1
+            gap = np.abs(case.twin.astype(int) - case.test.astype(int)).sum(2)
+            assert all(gap[defect.mask].max() > 3 for defect in case.defects), case.defects
+    assert two > 3
+
+
+def test_a_reference_shows_none_of_the_allowed_variations() -> None:
+    """Else what is said to differ from it might not."""
+    fixed = [draw_case((23, i), size=SIZE, anomalous=0.0, aligned=1.0) for i in range(60)]
+    plain = [c for c in fixed if not c.variations]
+    shaded = [c for c in fixed if "batch_colour" in c.variations]
+    assert plain
+    assert shaded
+    drift = [[abs(float(c.test.mean()) - float(c.references[0].mean())) for c in group] for group in (plain, shaded)]
+    assert np.median(drift[1]) > 2 * np.median(drift[0])
 
 
 def test_the_twin_is_the_test_photo_without_its_defect_and_changes_nothing_else() -> None:

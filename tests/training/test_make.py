@@ -108,6 +108,14 @@ def test_another_seed_makes_other_photos(made: Path, tmp_path: Path) -> None:
     assert not mine & {d for p, d in contents(tmp_path / "other").items() if p.endswith(".jpg")}
 
 
+def group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_a_killed_run_goes_on_to_the_same_bytes(made: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     command = [
@@ -119,11 +127,30 @@ def test_a_killed_run_goes_on_to_the_same_bytes(made: Path, tmp_path: Path) -> N
         deadline = time.monotonic() + 60
         while len(list(folder.glob("parts/*.jsonl"))) < kill and run.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        os.killpg(run.pid, signal.SIGKILL)
+        # The first time with its workers, then alone: those that are left must end by themselves.
+        os.killpg(run.pid, signal.SIGKILL) if kill == 1 else os.kill(run.pid, signal.SIGKILL)
         run.wait()
+        while group_lives(run.pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not group_lives(run.pid)
         assert not (folder / MANIFEST).exists(), "it was over before it could be killed"
     assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
     assert contents(folder) == contents(made)
+
+
+def test_what_a_kill_leaves_at_either_end_is_cleared_away(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / ".order.json.1.partial").write_text("{")
+    small = Order(4, size=64)
+    for _ in make(small, folder, processes=1):
+        pass
+    whole = contents(folder)
+    assert not any(name.endswith(".partial") for name in whole)
+    (folder / "parts").mkdir()
+    (folder / "parts" / "train_000000.jsonl").touch()
+    assert list(make(small, folder)) == [4]
+    assert contents(folder) == whole
 
 
 def test_a_finished_folder_is_left_as_it_is(made: Path) -> None:

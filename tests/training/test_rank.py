@@ -280,6 +280,47 @@ def test_a_faulty_line_is_named_and_nothing_of_the_sheet_is_kept(
     assert not folder.rankings()
 
 
+def test_wording_without_a_ranking_is_named_and_not_lost(folder: RankFolder, tmp_path: Path) -> None:
+    first = next(iter(folder.questions()))
+    path = saved(tmp_path, filled(folder, {first: {"B": "A better answer."}}))
+    with pytest.raises(RankError, match="answer B was changed, but verdict and order are empty"):
+        read_sheet(folder, path, "a")
+
+
+def test_an_answer_that_looks_like_a_formula_is_inert_in_a_spreadsheet_and_comes_back_as_it_was(
+    folder: RankFolder, tmp_path: Path
+) -> None:
+    question = next(iter(folder.questions().values()))
+    folder.reword("a", question, "A", "=HYPERLINK(1)")
+    text = sheet(folder)
+    assert "'=HYPERLINK(1)" in text
+    read_sheet(folder, saved(tmp_path, filled(folder, {question.id: {"verdict": "true", "order": "ABCD"}})), "a")
+    assert folder.questions()[question.id].answers[0] == "=HYPERLINK(1)"
+
+
+def test_half_a_line_does_not_swallow_the_next(folder: RankFolder) -> None:
+    question = next(iter(folder.questions().values()))
+    folder.rank("a", question, True, "ABCD")
+    path = folder.path / "rankings.jsonl"
+    whole = path.read_text()
+    path.write_text(whole + whole[:20])
+    folder.rank("b", question, True, "DCBA")
+    lines = path.read_text().splitlines()
+    assert lines[0] == whole.strip()
+    assert '"rater":"b"' in lines[2]
+    with pytest.raises(RankError, match="line 2"):
+        folder.rankings()
+
+
+def test_control_characters_of_an_answer_do_not_reach_the_terminal(
+    folder: RankFolder, typing: list[str | type[BaseException]]
+) -> None:
+    question = next(iter(folder.questions().values()))
+    folder.reword("a", question, "A", "red \x1b[31m alert")
+    typing.append(EOFError)
+    assert "\x1b" not in session(folder)
+
+
 def test_a_sheet_older_than_a_correction_does_not_undo_it(folder: RankFolder, tmp_path: Path) -> None:
     path = saved(tmp_path, filled(folder, {"p:1": {"verdict": "t", "order": "ABCD"}}))
     folder.reword("b", folder.questions()["p:1"], "A", "True. Better [E1].")

@@ -42,6 +42,7 @@ def read_dataset(layout: str, root: Path | str, category: str | None = None) -> 
     if not samples:
         raise DataError(f"data {str(root)!r}: holds no photo in layout {layout!r}")
     known: set[Path] = set()  # references are shared by many photos
+    home = folder.resolve()
     for sample in samples:
         for what, paths in (
             ("photo", (sample.path,)),
@@ -49,6 +50,8 @@ def read_dataset(layout: str, root: Path | str, category: str | None = None) -> 
             ("reference", sample.references + sample.random_references),
         ):
             for path in paths:
+                if path not in known and not path.resolve().is_relative_to(home):
+                    raise DataError(f"data {sample.id!r}: its {what} {str(path)!r} is outside {str(root)!r}")
                 if path not in known and not path.is_file():
                     raise DataError(f"data {sample.id!r}: its {what} {str(path)!r} is listed but not there")
                 known.add(path)

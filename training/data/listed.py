@@ -101,6 +101,8 @@ def real_iad(root: Path, category: str | None) -> list[Sample]:
 
 def _real_iad_sample(root: Path, folder: Path, category: str, split: Split, photo: _RealIadPhoto, ok: str) -> Sample:
     path = folder / photo.image_path
+    if not path.is_relative_to(root):
+        raise DataError(f"data {str(root)!r}: photo {photo.image_path!r} of {category!r} is outside of it")
     camera = re.search(r"_(C\d)_", path.name)
     normal = photo.anomaly_class == ok
     return Sample(

@@ -117,8 +117,22 @@ def move(layer: Field, matrix: Matrix, reflect: bool = False) -> Image:
     )
 
 
-def snap(surface: Surface, setup: Setup, matrix: Matrix, rng: Rng, fill: bool) -> NDArray[np.uint8]:
-    """Photograph a surface: (H, W, 3) uint8. `fill` continues the surface past its border (for textures)."""
+def snap(
+    surface: Surface, setup: Setup, matrix: Matrix, rng: Rng, fill: bool, gain: float | None = None
+) -> tuple[NDArray[np.uint8], float]:
+    """Photograph a surface.
+
+    Args:
+        surface: what is before the camera.
+        setup: the station.
+        matrix: placement in the picture, (3, 3).
+        rng: source of randomness.
+        fill: continue the surface past its border, as textures do.
+        gain: of the camera; none: set by this photo, for the exposure the station aims at.
+
+    Returns:
+        The photo, (H, W, 3) uint8, and the gain.
+    """
     albedo = move(surface.albedo, matrix, fill)
     rest = move(np.dstack([surface.height, surface.gloss, surface.alpha]), matrix, fill)
     height, gloss, alpha = rest[..., 0], rest[..., 1], rest[..., 2]
@@ -129,11 +143,15 @@ def snap(surface: Surface, setup: Setup, matrix: Matrix, rng: Rng, fill: bool) -
         gloss = gloss * alpha + sheen * (1 - alpha)
         height = height * alpha + roughness * (1 - alpha)
     image = _shade(albedo, height, gloss, setup, rng)
-    if setup.exposure is not None:
-        seen = image.mean(2)
-        level = float((seen * alpha).sum() / max(float(alpha.sum()), 1.0))
-        image *= np.clip(setup.exposure / max(level, 1e-3), 0.6, 3)
-    return _expose(image, setup, rng)
+    if gain is None:
+        gain = 1.0 if setup.exposure is None else _gain(image, alpha, setup.exposure)
+    return _expose(image * np.float32(gain), setup, rng), gain
+
+
+def _gain(image: Image, alpha: Field, exposure: float) -> float:
+    """What brings the product to a mean brightness of `exposure`."""
+    level = float((image.mean(2) * alpha).sum() / max(float(alpha.sum()), 1.0))
+    return float(np.clip(exposure / max(level, 1e-3), 0.6, 3))
 
 
 def _ground(setup: Setup, rng: Rng, size: int) -> tuple[Image, Field, float]:

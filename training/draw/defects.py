@@ -40,3 +40,21 @@ SURFACE_DEFECTS: dict[str, SurfaceDefect] = {
     "chip": outline.chip, "break": outline.broken, "short_shot": outline.short_shot, "flash": outline.flash,
     "burr": outline.burr,
 }  # fmt: skip
+
+SHAPE_DEFECTS = frozenset(
+    {
+        "bend",
+        "break",
+        "chip",
+        "deformation",
+        "flash",
+        "fold",
+        "fray",
+        "hole",
+        "misalignment",
+        "short_shot",
+        "tear",
+        "wrinkle",
+    }
+)
+"""Those that move or remove material, and with it what else is on it."""

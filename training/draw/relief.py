@@ -175,7 +175,7 @@ def deformation(s: Surface, rng: Rng, severity: float) -> Field:
     a, push = rng.uniform(0, 2 * np.pi), size * (0.03 + 0.08 * severity)
     displace(s, bell * push * np.cos(a), bell * push * np.sin(a))
     s.height += on(s, bell * radius * 0.15 * (0.3 + severity) * float(rng.choice([-1, 1])))
-    return np.asarray(moved_mask(before, s) * (bell > 0.15), np.float32)
+    return moved_mask(before, s)
 
 
 def bend(s: Surface, rng: Rng, severity: float) -> Field:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from training.draw.allowed import VARIATIONS
 from training.draw.camera import Matrix, Setup, draw_setup, move, pose_matrix, snap
-from training.draw.defects import SURFACE_DEFECTS
+from training.draw.defects import SHAPE_DEFECTS, SURFACE_DEFECTS
 from training.draw.families import FAMILIES, Family
 from training.draw.faults import PRODUCT_FAULTS, ProductFault
 from training.draw.noise import Field, Rng
@@ -20,6 +20,8 @@ from training.draw.textures import Draw
 
 VARIED = 0.18
 """Share of photos that show each of the allowed variations."""
+DESIGN_TRIES = 40
+"""Attempts at a defect before another design is drawn."""
 MIN_AREA = 12
 """A mask of fewer pixels (at 224 px) counts as not drawn, and another attempt is made."""
 
@@ -97,17 +99,23 @@ def draw_case(
     Raises:
         ValueError: a family has none of `types`.
     """
-    rng = np.random.default_rng(list(seed))
+    # Its length goes in too: numpy pads seeds with zeros, and (1,) would be (1, 0).
+    rng = np.random.default_rng([len(seed), *seed])
     family = families[int(rng.integers(len(families)))]
     names = [d for d in family.defects if types is None or family.called.get(d, d) in types]
     if not names:
         raise ValueError(f"types: {family.name} has none of {sorted(types or ())}; give kinds that it can have")
     station = _Station(family, rng, size, aligned)
     faulty = bool(rng.random() < anomalous)
-    test, defects, variations, clean = station.photo(names if faulty else [], twin)
+    test, defects, variations, clean = station.photo(names if faulty else [], varied=True, twin=twin)
+    tries = 1
     while faulty and not defects:
-        test, defects, variations, clean = station.photo(names, twin)
-    others = tuple(station.photo([], False)[0] for _ in range(references))
+        if tries % DESIGN_TRIES == 0:  # this design cannot have any of these
+            station = _Station(family, rng, size, aligned)
+        test, defects, variations, clean = station.photo(names, varied=True, twin=twin)
+        tries += 1
+    # References are chosen with care: what is allowed but not usual is on the test photo alone.
+    others = tuple(station.photo([], varied=False, twin=False)[0] for _ in range(references))
     still = station.setup.pose == 0
     return Case(family.name, family.category, test, others, tuple(defects), still, variations, station.several, clean)
 
@@ -132,18 +140,19 @@ class _Station:
         # Half of the designs repeat their exact grain in every photo, as prints, moulds and golden samples do.
         self.layout = int(rng.integers(2**31))
         self.sameness = bool(rng.random() < 0.5) and not family.fills
+        self.gain: float | None = None
+        """Of the camera, set at its first photo: were it set anew each time, another shade would not be seen."""
 
-    def photo(self, names: list[str], twin: bool) -> Photo:
+    def photo(self, names: list[str], *, varied: bool, twin: bool) -> Photo:
         """One photo of a new instance: with a defect of one of `names`, or, where there is none, a good one."""
         rng, size, fills = self.rng, self.size, self.family.fills
         instance = self.make(np.random.default_rng(self.layout) if self.sameness else rng, size)
         if fills:  # their makers give relief in pixels of a picture of 224
             instance.base.height *= np.float32(size / 224)
         matrix, flawless = pose_matrix(rng, self.setup, size), instance
-        wanted = [str(n) for n in rng.choice(names, 2 if rng.random() < 0.12 else 1)] if names else []
         masks: list[tuple[str, Field, float]] = []
         later = []
-        for name in dict.fromkeys(wanted):
+        for name in self._wanted(names):
             severity = float(rng.beta(1.2, 1.2))
             if name in SURFACE_DEFECTS:
                 later.append((name, severity))
@@ -152,17 +161,32 @@ class _Station:
                 masks.append((name, mask, severity))
         surface = instance.flatten()
         masks += [(name, SURFACE_DEFECTS[name](surface, rng, severity), severity) for name, severity in later]
-        shown = [(name, VARIATIONS[name]) for name in VARIATIONS if rng.random() < VARIED]
+        shown = [(name, VARIATIONS[name]) for name in VARIATIONS if varied and rng.random() < VARIED]
         # The twin is taken with a copy of the generator: asking for it changes no other pixel.
-        clean = self._take(flawless.flatten(), shown, matrix, copy.deepcopy(rng)) if twin else None
+        twin_rng = copy.deepcopy(rng)
         taken = self._take(surface, shown, matrix, rng)
+        clean = self._take(flawless.flatten(), shown, matrix, twin_rng) if twin else None
         found = [_seen(self.family, *item, matrix, fills) for item in masks]
         return taken, [d for d in found if d is not None], tuple(name for name, _ in shown), clean
+
+    def _wanted(self, names: list[str]) -> list[str]:
+        """One kind of defect, now and then two.
+
+        The second only marks the surface: a second fault of the parts could undo the first, and one of the shape would
+        carry the first away from its mask.
+        """
+        if not names:
+            return []
+        first = str(self.rng.choice(names))
+        marks = [name for name in names if name in SURFACE_DEFECTS and name not in SHAPE_DEFECTS and name != first]
+        second = [str(self.rng.choice(marks))] if marks and self.rng.random() < 0.12 else []
+        return [first, *second]
 
     def _take(self, surface: Surface, shown: list[Shown], matrix: Matrix, rng: Rng) -> NDArray[np.uint8]:
         for _, vary in shown:
             vary(surface, rng)
-        return snap(surface, self.setup, matrix, rng, self.family.fills)
+        photo, self.gain = snap(surface, self.setup, matrix, rng, self.family.fills, self.gain)
+        return photo
 
 
 Shown = tuple[str, Callable[[Surface, Rng], None]]

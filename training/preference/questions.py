@@ -55,6 +55,10 @@ def _large(scene: Scene, asked: Asked) -> bool:
     return any(mark.extent in ("medium-sized", "large") for mark in scene.marks)
 
 
+def _darker(scene: Scene, asked: Asked) -> bool:
+    return any(mark.tone == "darker than" for mark in scene.marks)
+
+
 AGREES = Question(
     "agrees", _normal,
     (
@@ -99,13 +103,13 @@ SHOWS_KIND = Question(
     "shows_kind", _of_kind,
     (
         "Does the test <part|image> show {kind}<| that the reference lacks>?",
-        "Is there <a defect of the type {kind}|{kind}> <on the test part|in the test image>?",
+        "Is there {kind} <on the test part|in the test image>?",
         "Would you <say that the test part has|report> {kind}?",
     ),
     (
-        "Is the test part <free of|without> {kind}<|, as the reference is>?",
+        "Is there no sign of {kind} <on the test part|in the test image>?",
         "Can {kind} be ruled out for the test part?",
-        "Is it right that the test image shows no {kind}?",
+        "Is it right that the test image does not show {kind}?",
     ),
     yes="of_kind", no="not_of_kind",
 )  # fmt: skip
@@ -164,21 +168,25 @@ LARGE = Question(
 )  # fmt: skip
 
 
+DARKER = Question(
+    "darker", _darker,
+    (
+        "Is there a mark that is darker than its surround?",
+        "Does the test part have a dark <mark|defect>?",
+        "Is one place of the test part darker than <it should be|what lies around it>?",
+    ),
+    (
+        "Is the test part free of marks that are darker than their surround?",
+        "Is there no dark <mark|defect> on the test part?",
+        "Can dark <marks|defects> be ruled out for the test part?",
+    ),
+)  # fmt: skip
+
+
 def _quoting(name: str, fact: str, affirmed: tuple[str, ...], denied: tuple[str, ...]) -> Question:
     return Question(name, _of_kind, affirmed, denied, fact=fact, yes="quote_fits", no="quote_misses")
 
 
-DESCRIPTION = _quoting(
-    "description", "defect",
-    (
-        'Does this description fit what the test image shows: "{quote}"?',
-        'Is this <a true description of|what is seen on> the test part: "{quote}"?',
-    ),
-    (
-        'Does this description miss what the test image shows: "{quote}"?',
-        'Would it be wrong to say this of the test part: "{quote}"?',
-    ),
-)  # fmt: skip
 CAUSE = _quoting(
     "cause", "cause",
     (
@@ -215,7 +223,7 @@ REMEDY = _quoting(
 
 QUESTIONS: dict[str, tuple[Question, ...]] = {
     "standard comparison": (AGREES, AGREES_HERE, WITHIN_LIMITS, SHOWS_KIND, ACCEPT),
-    "defect identification": (ANY_DEFECT, SHOWS_KIND, DEFECT_HERE, LARGE, DESCRIPTION),
+    "defect identification": (ANY_DEFECT, SHOWS_KIND, DEFECT_HERE, LARGE, DARKER),
     "defect diagnosis": (CAUSE, IMPACT, REMEDY, SHOWS_KIND, ACCEPT),
 }
 """Of each pair type, in the order they are asked."""

@@ -15,7 +15,7 @@ from training.fact_index import FactIndex
 from training.preference.questions import QUESTIONS, Asked, Question
 from training.preference.scene import PLACES, Scene, describe
 from training.preference.telling import Telling, flawed, honest, score
-from training.preference.wording import SENTENCES, say
+from training.preference.wording import SENTENCES, named, say
 
 FOIL_SIZE = 64
 """Side in pixels of the other parts that wrong answers speak of; nobody sees them."""
@@ -55,7 +55,7 @@ class AdplWriter:
             seed: non-negative integers, such as (run seed, index).
             types: kinds of defect that may be named; none: all of the family's.
         """
-        rng = np.random.default_rng(list(seed))
+        rng = np.random.default_rng([len(seed), *seed])
         family = BY_NAME[case.family]
         # What wrong answers say is true of another part of the same family.
         foil, third = (
@@ -119,7 +119,7 @@ class _Sheet:
         text = say(
             rng,
             question.denied if denies else question.affirmed,
-            kind=words_of(asked.kind),
+            kind=named(asked.kind),
             place=asked.place,
             quote=asked.quote,
         )
@@ -176,10 +176,10 @@ class _Sheet:
         mark = self.truth.marks[0]
         forms = (
             "The test part is anomalous: {kind} in the {place}.",
-            "The test part has a {extent} defect of the type {kind} in the {place}.",
+            "In the {place}, the test part shows {kind}, and it is not acceptable.",
             "The {place} of the test part shows {kind}; it should be set apart.",
         )
-        return say(self.rng, forms, kind=words_of(mark.defect_type), place=mark.place, extent=mark.extent)
+        return say(self.rng, forms, kind=named(mark.defect_type), place=mark.place)
 
 
 @dataclass(frozen=True)
@@ -215,19 +215,14 @@ class _Answer:
         return say(
             self.words,
             SENTENCES[key],
-            kind=words_of(self.told.named),
+            kind=named(self.told.named),
             place=self.asked.place if key in ("here", "not_here") or mark is None else mark.place,
             extent=mark.extent if mark else "",
             tone=mark.tone if mark else "",
-            asked=words_of(self.asked.kind),
+            asked=named(self.asked.kind),
             cite=self.cites[about, "defect"],
             cause=self.cites[about, "cause"],
             impact=self.cites[about, "impact"],
             quoted=self.cites[self.asked.kind, self.question.fact or "defect"],
             end=self.cites["", "object"] if self.told.accepts else self.cites[about, "remedy"],
         )
-
-
-def words_of(defect_type: str) -> str:
-    """A defect type as one writes it."""
-    return defect_type.replace("_", " ")

@@ -24,7 +24,7 @@ class Mark:
 
     defect_type: str
     place: str
-    """The ninth that the middle of its box lies in."""
+    """The ninth that most of it lies in."""
     touched: frozenset[str]
     """All ninths it reaches into."""
     extent: str
@@ -58,22 +58,16 @@ def describe(case: Case) -> Scene:
     """The scene of a drawn case."""
     grey = case.test.astype(np.float32).mean(2)
     found = [
-        Mark(d.defect_type, place_of(d.box, d.mask.shape), _touched(d.mask), _extent(d.mask), _tone(d.mask, grey))
+        Mark(d.defect_type, *_places(d.mask), _extent(d.mask), _tone(d.mask, grey))
         for d in sorted(case.defects, key=lambda d: -int(d.mask.sum()))
     ]
     return Scene(tuple(found), case.variations or ("plain",))
 
 
-def place_of(box: tuple[int, int, int, int], shape: tuple[int, ...]) -> str:
-    """The word of the ninth of the photo that a box's middle lies in."""
-    x0, y0, x1, y1 = box
-    column, row = (min(2, int(3 * (a + b) / 2 / side)) for a, b, side in ((x0, x1, shape[1]), (y0, y1, shape[0])))
-    return PLACES[3 * row + column]
-
-
-def _touched(mask: NDArray[np.bool_]) -> frozenset[str]:
+def _places(mask: NDArray[np.bool_]) -> tuple[str, frozenset[str]]:
+    """The ninth with most of the mask, and all with any of it."""
     share = cv2.resize(mask.astype(np.float32), (3, 3), interpolation=cv2.INTER_AREA).ravel()
-    return frozenset(name for name, part in zip(PLACES, share, strict=True) if part > 0)
+    return PLACES[int(share.argmax())], frozenset(name for name, part in zip(PLACES, share, strict=True) if part > 0)
 
 
 def _extent(mask: NDArray[np.bool_]) -> str:

@@ -21,15 +21,57 @@ def say(rng: Rng, forms: tuple[str, ...], **values: str) -> str:
     return form.format(**values)
 
 
+UNCOUNTED = frozenset(
+    [
+        "colour_mismatch",
+        "cold_solder",
+        "contamination",
+        "corrosion",
+        "crazing",
+        "delamination",
+        "discolouration",
+        "excess_solder",
+        "exposed_conductor",
+        "fibre_misalignment",
+        "flash",
+        "insufficient_solder",
+        "insulation_damage",
+        "lack_of_fusion",
+        "misalignment",
+        "mould",
+        "mura",
+        "orange_peel",
+        "peel",
+        "pitting",
+        "porosity",
+        "rolled_in_scale",
+        "shrinkage",
+        "spalling",
+        "spatter",
+        "spurious_copper",
+        "thread_damage",
+        "warpage",
+        "wear",
+    ]
+)
+"""Kinds of defect that take no article."""
+
+
+def named(defect_type: str) -> str:
+    """A defect type as one writes it in a sentence: `corrosion`, `a scratch`, `an open circuit`."""
+    name = defect_type.replace("_", " ")
+    return name if defect_type in UNCOUNTED else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
 SENTENCES: dict[str, tuple[str, ...]] = {
     # what is seen on an anomalous part
     "mark": (
         "<One|A> {extent} <mark|spot|area> in the {place} of the test image is {tone} its surround.",
         "In the {place} <there is|one sees> a {extent} <mark|area>, {tone} <the rest|its surround>.",
         "The {place} of the test image <shows|carries> a {extent} irregularity that is {tone} the surface around it.",
-        "<What stands out is|The eye is drawn to> a {extent} <patch|mark> in the {place}, {tone} its surround.",
+        "What stands out is a {extent} <patch|mark> in the {place}, {tone} its surround.",
         "Looking at the {place}, a {extent} area there is {tone} what lies around it.",
-        "A {extent} <region|place> <breaks|disturbs> the pattern in the {place}; it is {tone} its surround.",
+        "A {extent} <region|spot> in the {place} does not belong there; it is {tone} its surround.",
         "There, in the {place}, the <part|surface> has a {extent} mark that is {tone} its neighbourhood.",
     ),
     # what is seen on a normal part
@@ -55,14 +97,14 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     ),
     "plain": (
         "Pose and grain apart, the test image repeats the reference: no dust, no shadow, no other shade.",
-        "<Dust, shadows and changes of shade|Changes of shade, shadows and dust> are not to be seen either.",
-        "There is not even dust or a shadow, and the shade is <the same|that of the reference>.",
+        "<Dust, shadows and changes of shade|Changes of shade, shadows and dust> are not to be seen.",
+        "There is <neither dust nor a shadow|no dust and no shadow>, and the shade is that of the reference.",
     ),
     # comparison
     "unlike": (
         "<Nothing of the kind|Nothing like it> is in the reference.",
         "The reference <shows|has> nothing like it.",
-        "In the reference <no such place exists|the surface is undisturbed>.",
+        "In the reference there is no such <mark|place>.",
         "The reference part <does not have it|lacks it>.",
     ),
     "alike": (
@@ -76,14 +118,14 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "It has the look of {kind} {cite}.",
         "This fits <what is known of|the description of> {kind} {cite}.",
         "The <look|appearance> is that of {kind} {cite}.",
-        "Among the described defects, {kind} <fits|describes it> {cite}.",
+        "Among the described defects, {kind} fits <best|it best> {cite}.",
         "By the facts this is {kind} {cite}.",
     ),
     "no_kind": (
         "Nothing <has the look of|looks like> {kind} {cite}.",
         "There is no sign of {kind} {cite}.",
         "The <look|appearance> of {kind} is <not found|nowhere> {cite}.",
-        "Of the described defects, not even {kind} is <seen|there> {cite}.",
+        "Among the described defects, {kind} is one that does not <fit|show> {cite}.",
         "By the facts this is not {kind} {cite}.",
     ),
     # what the facts add
@@ -95,13 +137,13 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "no_means": (
         "So neither its usual cause {cause} nor its harm {impact} <is of concern|comes in>.",
         "Its <origin|cause> {cause} and the harm it does {impact} do not <matter|apply> here.",
-        "What leads to it {cause} and what it leads to {impact} <need not be looked at|has no bearing>.",
+        "What leads to it {cause} and what it leads to {impact} <need not be looked at|have no bearing>.",
     ),
     # relation to the question
-    "here": ("The asked {place} is affected.", "That <reaches|is in> the {place}.", "The {place} is <not clean|touched by it>."),
-    "not_here": ("The asked {place} is <undisturbed|clean>.", "The {place} itself is <clean|in order>.", "Nothing of it <is in|reaches> the {place}."),
-    "of_kind": ("So {asked} is <present|there>.", "Thus {asked} it is.", "That makes it {asked}."),
-    "not_of_kind": ("So {asked} is <absent|not there>.", "Thus {asked} it is not.", "That leaves no room for {asked}."),
+    "here": ("The {place} asked about is affected.", "That <reaches|is in> the {place}.", "The {place} is <not clean|touched by it>."),
+    "not_here": ("The {place} asked about is <undisturbed|clean>.", "The {place} itself is <clean|in order>.", "Nothing of it <is in|reaches> the {place}."),
+    "of_kind": ("So there is {asked}.", "So {asked} is <present|there>.", "That is {asked}, then."),
+    "not_of_kind": ("So there is no sign of {asked}.", "So {asked} is <absent|not there>.", "That is not {asked}, then."),
     "quote_fits": ("The quoted sentence is about {asked} {quoted}, which is <there|present>.", "What is quoted belongs to {asked} {quoted}, and that is seen."),
     "quote_misses": ("The quoted sentence is about {asked} {quoted}, which is <not there|absent>.", "What is quoted belongs to {asked} {quoted}, and that is not seen."),
     # conclusion

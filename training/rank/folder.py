@@ -229,8 +229,11 @@ class RankFolder:
 
     def _append(self, name: str, line: _Line) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(line.model_dump_json() + "\n")
+        path = self.path / name
+        # Half a line, left by a full disk or a lost connection, must not swallow the next one.
+        torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(("\n" if torn else "") + line.model_dump_json() + "\n")
             file.flush()
             os.fsync(file.fileno())
 

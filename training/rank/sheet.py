@@ -11,6 +11,7 @@ from training.rank.folder import LETTERS, Question, RankError, RankFolder, same
 
 NEEDED = ("question", "verdict", "order")
 COLUMNS = ("question", "test_image", "reference_image", "asked", *LETTERS, "cited", "verdict", "order", "conclusion")
+FORMULA = ("=", "+", "-", "@")
 TRUTH = {"true": True, "t": True, "yes": True, "false": False, "f": False, "no": False}
 
 
@@ -48,8 +49,13 @@ def sheet(folder: RankFolder, rater: str | None = None) -> str:
         if rater is not None and (ranking := said.get((rater, id))):
             row |= {"verdict": str(ranking.verdict).lower(), "order": ranking.order}
             row |= {"conclusion": ranking.conclusion or ""}
-        table.writerow(row)
+        table.writerow({name: _inert(text) for name, text in row.items()})
     return out.getvalue()
+
+
+def _inert(text: str) -> str:
+    """Text that a spreadsheet would run as a formula, behind the mark that stops it."""
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def read_sheet(folder: RankFolder, path: Path, rater: str) -> ReadSheet:
@@ -70,6 +76,9 @@ def read_sheet(folder: RankFolder, path: Path, rater: str) -> ReadSheet:
     rows, faults, empty, seen = list[_Row](), list[str](), 0, dict[str, int]()
     for line, values in _rows(path):
         if not values["verdict"] and not values["order"]:
+            mended = [a for a in LETTERS if values[a] and not _known(values[a], values["question"], a, earlier)]
+            if mended and values["question"] in questions:
+                faults.append(f"{path}, line {line}: answer {mended[0]} was changed, but verdict and order are empty")
             empty += 1
             continue
         try:
@@ -96,6 +105,11 @@ def read_sheet(folder: RankFolder, path: Path, rater: str) -> ReadSheet:
     return ReadSheet(ranked, sum(len(row.reworded) for row in rows), empty)
 
 
+def _known(text: str, question: str, letter: str, earlier: dict[tuple[str, str], list[str]]) -> bool:
+    """Whether an answer is, or once was, worded so."""
+    return any(same(text, old) for old in earlier.get((question, letter), []))
+
+
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """The rows by the line they begin in; every column is there, with spaces stripped."""
     try:
@@ -119,7 +133,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
                     )
             elif any(cell.strip() for cell in cells):
                 values = dict.fromkeys(COLUMNS, "")
-                values |= {name: cell.strip() for name, cell in zip(names, cells, strict=False)}
+                values |= {name: _read_cell(cell.strip()) for name, cell in zip(names, cells, strict=False)}
                 rows.append((begins, values))
             begins = reader.line_num + 1
     except csv.Error as error:
@@ -129,11 +143,15 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     return rows
 
 
+def _read_cell(text: str) -> str:
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
+
+
 def _row(values: dict[str, str], questions: dict[str, Question], earlier: dict[tuple[str, str], list[str]]) -> _Row:
     question = questions.get(values["question"])
     if question is None:
         raise RankError(
-            f"question {values['question']!r} is not in the folder, expected one such as {next(iter(questions))!r}"
+            f"question {values['question']!r} is not in the folder, expected one such as {next(iter(questions), 'none: nothing was sampled yet')!r}"
         )
     verdict = TRUTH.get(values["verdict"].lower())
     if verdict is None:
@@ -147,7 +165,7 @@ def _row(values: dict[str, str], questions: dict[str, Question], earlier: dict[t
         text, now = values[letter], after[letter]
         if not text or (now is not None and same(text, now)):
             continue
-        if any(same(text, old) for old in earlier.get((question.id, letter), [])):
+        if _known(text, question.id, letter, earlier):
             raise RankError(f"answer {letter} was reworded after this sheet was written; write the sheet anew")
         reworded[letter] = after[letter] = text
     for letter, answer in after.items():

@@ -12,6 +12,7 @@ from rich.prompt import InvalidResponse, Prompt, PromptBase
 from rich.table import Table
 from rich.text import Text
 
+from agent.render.text import plain
 from training.adpl import QUESTIONS
 from training.rank.folder import LETTERS, Question, RankError, RankFolder, Ranking
 
@@ -107,17 +108,19 @@ def _ask_all(folder: RankFolder, rater: str, console: Console, queue: Sequence[s
 
 def _show(question: Question, console: Console, place: str, scores: bool, before: Ranking | None) -> None:
     pair = question.pair
-    console.rule(Text(f"{place}: {question.id}"))
-    console.print(Text(f"test image       {pair.test_image}\nreference image  {pair.reference_image}"))
+    console.rule(Text(f"{place}: {plain(question.id)}"))
+    console.print(Text(f"test image       {plain(pair.test_image)}\nreference image  {plain(pair.reference_image)}"))
     for line in question.cited():
-        console.print(Text(line, "dim"))
-    console.print(Text(f"\n{question.asked.question}\n", "bold"))
+        console.print(Text(plain(line), "dim"))
+    console.print(Text(f"\n{plain(question.asked.question)}\n", "bold"))
     table = Table.grid(padding=(0, 2, 1, 0))
     for letter, answer in zip(LETTERS, question.answers, strict=True):
         score = question.score(letter)
         hint = ["" if score is None else f"{score:.0%} holds"] if scores else []
         text = (
-            Text(f"(the model gave no other answer; e {letter} writes one)", "dim") if answer is None else Text(answer)
+            Text(f"(the model gave no other answer; e {letter} writes one)", "dim")
+            if answer is None
+            else Text(plain(answer))
         )
         table.add_row(Text(letter, "bold"), *hint, text)
     console.print(table)

@@ -333,3 +333,17 @@ def test_importing_the_package_is_cheap() -> None:
     heavy = "('torch', 'anomalib', 'pandas', 'numpy', 'pydantic')"
     code = f"import sys, training.data.folders; sys.exit([m for m in {heavy} if m in sys.modules] != [])"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("listed", ["/etc/hostname", "../../../outside.png"])
+def test_lists_may_not_name_what_lies_outside(tmp_path: Path, listed: str) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    draw_real_iad(root)
+    Image.new("RGB", (16, 16)).save(tmp_path / "outside.png")
+    path = root / "realiad_jsons" / "tape.json"
+    told = json.loads(path.read_text())
+    told["test"][0]["image_path"] = listed
+    path.write_text(json.dumps(told))
+    with pytest.raises(DataError, match="is outside"):
+        read_dataset("real_iad", root)
