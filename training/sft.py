@@ -23,7 +23,7 @@ from agent.vlm import Eye
 from agent.vlm.eye import weights_revision
 from agent.vlm.nano import build_model, build_processor, train_tokenizer
 from knowledge.facts import shipped_pack
-from training.cases import PHOTOS, TakeLooks, kept_cases, read_case
+from training.cases import CARD, PHOTOS, TakeLooks, kept_cases, read_case
 from training.draw.noise import Rng
 from training.draw.scene import Case
 from training.fact_index import FactIndex
@@ -144,6 +144,23 @@ def _texts(cases: Dataset, arguments: SftArguments) -> Iterator[str]:
         yield f"{fact.defect_type} {fact.kind}: {fact.text}"
 
 
+def _same_run(out: Path, asked: dict[str, Any]) -> None:
+    """A folder of checkpoints is gone on with only for the very same run: it would be taken for trained on these cases.
+
+    Raises:
+        RecipeError: the folder holds a run that was asked for otherwise.
+    """
+    note = out / "asked.json"
+    if note.is_file() or any(out.glob("checkpoint-*")):
+        before = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+        if differs := [key for key in asked if before.get(key) != asked[key]]:
+            raise RecipeError(
+                f"output_dir {str(out)!r}: holds a run with other {', '.join(differs)}; name another folder, or delete this one"
+            )
+    out.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
+
+
 def train_sft(config: Path, overrides: list[str], looks_with: Callable[[Path], TakeLooks]) -> Path:
     """Train from a recipe; returns the folder of the saved model. Resumes when its output folder holds a checkpoint.
 
@@ -177,6 +194,7 @@ def train_sft(config: Path, overrides: list[str], looks_with: Callable[[Path], T
         arguments.drawing_processes,
         weights_revision(eye),
     )
+    _same_run(Path(run.output_dir), {**asdict(arguments), "drawn": (folder / CARD).read_text(encoding="utf-8")})
     base = Path(run.output_dir) / "base"
     if arguments.model is None and not (base / "config.json").is_file():
         encoder = Eye.load(eye).model

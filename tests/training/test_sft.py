@@ -222,6 +222,13 @@ def test_a_second_run_goes_on_from_the_checkpoint(run: SimpleNamespace, cheap_lo
     assert [entry["step"] for entry in log if "loss" in entry] == [1, 2, 3]
 
 
+def test_checkpoints_of_another_run_are_not_gone_on_with(run: SimpleNamespace, cheap_looks: Any) -> None:
+    from training.sft import train_sft
+
+    with pytest.raises(RecipeError, match=r"output_dir .*: holds a run with other tellings; name another folder"):
+        train_sft(run.recipe, ["tellings=2"], lambda _: cheap_looks)
+
+
 @pytest.mark.parametrize("wrong", ["model=NOWHERE", "eye=NOWHERE"])
 def test_what_is_not_there_is_named_before_anything_is_drawn(
     run: SimpleNamespace, cheap_looks: Any, wrong: str, tmp_path: Path
