@@ -63,7 +63,10 @@ class AdplWriter:
             for i in (1, 2)
         )
         truth = describe(case)
-        kinds = [d for d in family.defect_types if types is None or d in types]
+        # Where the split leaves a family a single kind, the facts beside it are about one that is not drawn.
+        kinds = sorted(
+            rng.permutation(family.defect_types).tolist(), key=lambda d: types is not None and d not in types
+        )
         described = self._described((truth, foil, third), kinds, rng)
         about = self.facts.about(case.category, described)
         cites: Named = {(fact.defect_type or "", fact.kind): f"[F{i}]" for i, fact in enumerate(about, 1)}
@@ -77,9 +80,8 @@ class AdplWriter:
     def _described(scenes: Sequence[Scene], kinds: list[str], rng: Rng) -> list[str]:
         """Two kinds the facts are about, in either order: those that are told of first."""
         drawn = [scene.marks[0].defect_type for scene in scenes if scene.marks]
-        others = [str(kind) for kind in rng.permutation(kinds)]
         truly = scenes[0].types - set(drawn[:1])  # a second defect of the part is no kind to be wrong about
-        chosen = [kind for kind in dict.fromkeys([*drawn, *others]) if kind not in truly][:2]
+        chosen = [kind for kind in dict.fromkeys([*drawn, *kinds]) if kind not in truly][:2]
         return [str(kind) for kind in rng.permutation(chosen)]
 
 
@@ -150,11 +152,12 @@ class _Sheet:
         opposite = [one for one in order if one[0].scene.anomalous != self.truth.anomalous]
         same = self._shuffled([one for one in order if one[0].scene.anomalous == self.truth.anomalous])
         chosen: dict[float, Scored] = {}
-        for telling in (*(opposite[:1] if rng.random() < OPPOSITE else ()), *same):
-            chosen.setdefault(telling[1].mean, telling)
+        for telling in (*(opposite[:1] if rng.random() < OPPOSITE else ()), *same, *opposite):
+            if len(chosen) < ANSWERS - 1:
+                chosen.setdefault(telling[1].mean, telling)
         if len(chosen) < ANSWERS - 1:
             raise AssertionError(f"only {len(chosen)} grades of wrong answers about {self.truth}")
-        return sorted(list(chosen.values())[: ANSWERS - 1], key=lambda one: -one[1].mean)
+        return sorted(chosen.values(), key=lambda one: -one[1].mean)
 
     def _shuffled(self, tellings: list[Scored]) -> list[Scored]:
         """Those whose conclusion is wrong come as often for good parts as for bad ones: else `accept` would be a sign."""
