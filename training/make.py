@@ -21,7 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from multiprocessing import parent_process
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import get_args
 
@@ -143,7 +143,8 @@ def make(order: Order, folder: Path, processes: int | None = None) -> Iterator[i
         for first in range(0, count, CHUNK)
     ]
     done = 0
-    with ProcessPoolExecutor(processes or os.cpu_count(), initializer=_start_worker) as pool:
+    # Not forked: threads of libraries that the caller has loaded would be missing in a fork, and waited for.
+    with ProcessPoolExecutor(processes or os.cpu_count(), get_context("spawn"), _start_worker) as pool:
         waiting = [pool.submit(_chunk, order, folder, name, numbers) for name, numbers in todo]
         try:
             for chunk in waiting:

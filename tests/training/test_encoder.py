@@ -50,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
             starts.append((seed, start))
             super().__init__(seed, size, references, start, split)
 
-    patch.setattr(encoder, "validation", lambda images, size: validation(12, size=size))
+    patch.setattr(encoder, "validation", lambda images, size: validation(24, size=size))
     patch.setattr(encoder, "DrawnPairs", Spy)
     try:
         first = encoder.train_encoder(recipe, [])
