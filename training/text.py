@@ -13,6 +13,7 @@ from training.draw.families import BY_NAME
 from training.draw.noise import Rng
 from training.draw.scene import Case
 from training.fact_index import FactIndex, numbered
+from training.preference.scene import PLACES
 
 SHARE = {"screen": 0.4, "plan": 0.4, "alone": 0.2, "suspect": 1.0, "verdict": 0.7, "question": 0.2}
 """How often each task is written for a case, on average."""
@@ -237,23 +238,18 @@ class _Story:
             question = self.say("Is the part free of defects?", "Can the part be accepted?")
             return question, _join("False.", self.heat(), self.kind(), self.consequences())
         here = _place(self.case) if true else None
-        asked = here if here and self.rng.random() < 0.5 else str(self.rng.choice(_PLACES))
+        asked = here if here and self.rng.random() < 0.5 else str(self.rng.choice(PLACES))
         question = self.say(f"Is there a defect in the {asked} of the image?", f"Does the {asked} show a defect?")
         if here == asked:
             return question, _join("True.", self.heat(), self.kind())
         return question, _join("False.", self.heat(), self.kind() if true else self.quiet())
 
 
-_PLACES = [
-    "upper left", "upper centre", "upper right", "middle left", "centre", "middle right", "lower left", "lower centre", "lower right",
-]  # fmt: skip
-
-
 def _place(case: Case) -> str:
     """Where the first drawn defect is: the word of the ninth of the photo that its box's middle lies in."""
     size = case.test.shape[0]
     x0, y0, x1, y1 = case.defects[0].box
-    return _PLACES[min(2, int(3 * (y0 + y1) / 2 / size)) * 3 + min(2, int(3 * (x0 + x1) / 2 / size))]
+    return PLACES[min(2, int(3 * (y0 + y1) / 2 / size)) * 3 + min(2, int(3 * (x0 + x1) / 2 / size))]
 
 
 def _join(*parts: str) -> str:

@@ -197,7 +197,7 @@ def test_questions_are_answered_truly(cases: list[Told], cheap_looks: Any) -> No
 
 
 def test_places_mean_the_same_in_training_and_in_the_tools() -> None:
-    assert tuple(training_text._PLACES) == PLACES
+    assert training_text.PLACES == PLACES
     for i in range(30):
         case = draw_case((33, i), size=96, anomalous=1.0, references=0)
         assert training_text._place(case) == place_of_box(case.defects[0].box, 96, 96)

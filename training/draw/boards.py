@@ -7,16 +7,16 @@ import numpy as np
 
 from training.draw.assemblies import COPPER, GOLD, TIN, pick, shaded
 from training.draw.noise import Field, Rng, fractal, grain, grid, lettering, smooth
-from training.draw.shapes import dome, lattice, polar, rounded_box
+from training.draw.shapes import dome, polar, rounded_box
 from training.draw.surface import Colour, Part, Product, Surface, blank, paint
 from training.draw.textures import Draw
 
-_MASKS = (
+MASKS = (
     (0.03, 0.2, 0.1), (0.05, 0.26, 0.12), (0.03, 0.14, 0.09), (0.04, 0.09, 0.24), (0.05, 0.05, 0.055), (0.3, 0.05, 0.05), (0.7, 0.7, 0.67),
     (0.19, 0.08, 0.24),
 )  # fmt: skip
 """Solder mask: greens, blue, black, red, white, purple."""
-_INK = "ACDJLQRTU0123456789"
+INK = "ACDJLQRTU0123456789"
 _STEPS = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
 Route = list[tuple[int, int]]
 
@@ -54,7 +54,7 @@ def _routes(plan: Rng, cells: int) -> list[Route]:
     return routes
 
 
-def _tracks(plan: Rng, size: int, pitch: float, fat: float) -> tuple[Field, Field, Field]:
+def tracks(plan: Rng, size: int, pitch: float, fat: float) -> tuple[Field, Field, Field]:
     """Layers (size, size) of a drawn layout: conductors, bare pads among them, drilled holes."""
     copper, pads, holes = (np.zeros((size, size), np.float32) for _ in range(3))
     cells = max(6, round(1 / pitch))
@@ -86,18 +86,18 @@ def bare_board(rng: Rng) -> Draw:
     """Etched conductors on a board: under solder mask, bare copper on laminate, or a two-level scan."""
     layout, pitch, fat = rng.integers(2**31), rng.uniform(0.035, 0.085), rng.uniform(0.34, 0.6)
     style = int(rng.choice(3, p=[0.4, 0.2, 0.4]))  # mask, laminate, scan
-    ground = (pick(rng, _MASKS), pick(rng, ((0.6, 0.54, 0.36), (0.47, 0.42, 0.24), (0.55, 0.4, 0.25))), (0.03, 0.03, 0.03))[style]  # fmt: skip
+    ground = (pick(rng, MASKS), pick(rng, ((0.6, 0.54, 0.36), (0.47, 0.42, 0.24), (0.55, 0.4, 0.25))), (0.03, 0.03, 0.03))[style]  # fmt: skip
     track = (shaded(ground, 1.6), pick(rng, (COPPER, TIN, GOLD)), (0.94, 0.94, 0.94))[style]
     finish = pick(rng, (GOLD, TIN, COPPER))
     if style == 2 and rng.random() < 0.3:
         ground, track = track, ground
-    words = ["".join(rng.choice(list(_INK), 3)) for _ in range(int(rng.integers(2, 9)))]
+    words = ["".join(rng.choice(list(INK), 3)) for _ in range(int(rng.integers(2, 9)))]
     spots = rng.uniform(0.05, 0.9, (len(words), 2))
 
     def draw(rng: Rng, size: int) -> Product:
         unit = size / 224
         s = blank(size, ground, (0.45, 0.15, 0.0)[style])
-        copper, pads, holes = _tracks(np.random.default_rng(layout), size, pitch, fat)
+        copper, pads, holes = tracks(np.random.default_rng(layout), size, pitch, fat)
         if style == 2:
             return Product(s, pattern=copper, pattern_colour=track, pattern_gloss=0.0)
         s.albedo *= (1 + 0.1 * (fractal(rng, size, 3, 3) - 0.5) + 0.03 * grain(rng, size, (0.8, 0.8)))[..., None]
@@ -157,7 +157,7 @@ def _component(rng: Rng, kind: str, n: int) -> tuple[Surface, list[tuple[float, 
         dot = smooth(np.hypot(x + 0.78 * w, y - 0.7 * h) - 0.07, 4 / n)
         s.height -= dot * n / 40
         for line in (0.46, 0.6):
-            word = "".join(rng.choice(list(_INK), 5))
+            word = "".join(rng.choice(list(INK), 5))
             paint(
                 s, 0.55 * lettering(n, word, (int(n * (0.5 - 0.36 * w)), int(n * line)), n / 150, 1), (0.6, 0.6, 0.58)
             )
@@ -221,7 +221,7 @@ _SPAN = dict(zip(_KINDS, (0.24, 0.3, 0.085, 0.08, 0.12, 0.1, 0.16, 0.2, 0.26), s
 def assembled_board(rng: Rng) -> Draw:
     """A populated board: integrated circuits, chip parts, capacitors, plugs on solder mask with silk screen."""
     layout, pitch, scale = rng.integers(2**31), rng.uniform(0.025, 0.05), rng.uniform(0.75, 1.35)
-    ground, finish = pick(rng, _MASKS), pick(rng, (GOLD, TIN, TIN))
+    ground, finish = pick(rng, MASKS), pick(rng, (GOLD, TIN, TIN))
     dark = sum(ground) < 1.5
     ink: Colour = (0.86, 0.86, 0.83) if dark else (0.08, 0.08, 0.08)
     track = shaded(ground, 1.55 if dark else 0.88)
@@ -230,7 +230,7 @@ def assembled_board(rng: Rng) -> Draw:
         plan, unit = np.random.default_rng(layout), size / 224
         s = blank(size, ground, 0.45)
         s.albedo *= (1 + 0.1 * (fractal(rng, size, 3, 3) - 0.5))[..., None]
-        copper, bare, holes = _tracks(plan, size, pitch, 0.38)
+        copper, bare, holes = tracks(plan, size, pitch, 0.38)
         # Mask covers the tracks: they show as a shade and a faint relief.
         soft = cv2.GaussianBlur(copper, (0, 0), 0.5 * unit + 0.2)
         paint(s, 0.85 * soft, track)
@@ -268,135 +268,6 @@ def assembled_board(rng: Rng) -> Draw:
         paint(s, pads, finish, 0.7)
         s.height += 0.8 * unit * pads
         spare = tuple(Part(stock[k][0], 0, 0, 0, "component") for k in kinds[:-1])
-        return Product(s, tuple(parts), spare=spare)
-
-    return draw
-
-
-def _solder(rng: Rng, s: Surface, cover: Field, height: Field, clean: float) -> None:
-    """Lay solder over the surface: bright where it wetted, `clean` 1, or dull and grainy, 0."""
-    n = s.alpha.shape[0]
-    s.alpha = np.maximum(s.alpha, cover)
-    level = 0.44 + 0.12 * clean
-    paint(s, cover, (level, level, 0.99 * level), 0.3 + 0.6 * clean)
-    s.height += cover * height
-    rough = fractal(rng, n, max(3, n / 5), 3)
-    s.height += cover * (rough - 0.5) * n * (0.006 + 0.1 * (1 - clean))
-    s.albedo *= (1 + cover * (rough - 0.5) * (0.08 + 0.5 * (1 - clean)))[..., None]
-
-
-def _pin_joint(rng: Rng, n: int, state: str, finish: Colour, pin: float) -> Surface:
-    """Through-hole joint from the solder side: pad, concave fillet, cut pin of half width `pin`."""
-    s = blank(n, finish, 0.6)
-    x, y, r, angle = polar(n)
-    s.alpha = smooth(r - 0.86, 4 / n)
-    dome(s, np.asarray(r - 0.86, np.float32), 0.1, n / 60)
-    gap = smooth(r - 1.5 * pin, 5 / n)
-    paint(s, gap, (0.04, 0.04, 0.04), 0.1)
-    rise = {"good": 0.22, "excess_solder": 0.42, "insufficient_solder": 0.1, "cold_solder": 0.3}[state] * n
-    edge = 0.8 + 0.03 * np.cos(3 * angle + rng.uniform(0, 6))
-    reach = np.clip(1 - r / edge, 0, 1)
-    if state == "insufficient_solder":
-        side = np.cos(angle - rng.uniform(0, 6))
-        some = smooth(r - 0.5 - 0.2 * side, 0.06)
-        _solder(rng, s, some, rise * reach, 0.6)
-        paint(s, smooth(r - 1.5 * pin, 5 / n) * (side < 0.1), (0.05, 0.05, 0.05), 0.1)
-    elif state == "excess_solder":
-        _solder(rng, s, smooth(r - 0.98, 5 / n), rise * np.sqrt(np.clip(1 - r * r, 0, 1)), 0.9)
-        return s
-    elif state == "cold_solder":
-        lump = np.clip(1 - (r / (0.78 + 0.12 * np.cos(2 * angle + rng.uniform(0, 6)))) ** 2, 0, 1)
-        _solder(rng, s, smooth(0.02 - lump, 0.08), rise * np.sqrt(lump), 0.0)
-    else:
-        _solder(rng, s, smooth(np.asarray(r - edge, np.float32), 5 / n), rise * reach**1.6, 1.0)
-    tip = smooth(rounded_box(x, y, pin, pin, 0.6 * pin), 4 / n)
-    paint(s, tip, (0.7, 0.68, 0.64), 0.7)
-    s.height = np.where(tip > 0.5, s.height.max() + n / 20, s.height).astype(np.float32)
-    return s
-
-
-def _lead_joint(rng: Rng, n: int, state: str, finish: Colour, half: float) -> Surface:
-    """Joint of a gull-wing lead along x, body to the left: pad of half width `half`, lead, heel and toe fillets."""
-    s = blank(n, finish, 0.6)
-    x, y = grid(n)
-    s.alpha = smooth(rounded_box(x - 0.15, y, 0.8, half, 0.2 * half), 4 / n)
-    amount = {"good": 1.0, "excess_solder": 2.0, "insufficient_solder": 0.35, "cold_solder": 1.25}[state]
-    foot = np.clip((x + 0.95) / 0.4, 0, 1)
-    lead = smooth(rounded_box(x + 0.2, y, 0.78, 0.55 * half, 0.1 * half), 4 / n)
-    near = np.clip(1 - np.abs(y) / half, 0, 1)
-    along = smooth(rounded_box(x - 0.15, y, min(0.8, 0.62 + 0.1 * amount), half * min(1, 0.62 + 0.3 * amount), half * 0.5), 5 / n)  # fmt: skip
-    bulge = np.sqrt(near) if amount > 1.2 else near**1.5
-    _solder(rng, s, along * min(1.0, amount * 1.6), half * n * 0.3 * amount * bulge, float(state != "cold_solder"))
-    if state != "excess_solder":
-        s.alpha = np.maximum(s.alpha, lead)
-        paint(s, lead, (0.66, 0.65, 0.63), 0.7)
-        s.height += lead * (half * n * 0.18 + n * 0.14 * (1 - foot))
-    return s
-
-
-def solder_joints(rng: Rng) -> Draw:
-    """Rows of soldered pins or leads, close up."""
-    through = rng.random() < 0.55
-    ground, finish = pick(rng, _MASKS), pick(rng, (GOLD, TIN, COPPER))
-    dark = sum(ground) < 1.5
-    columns, rows = (int(rng.integers(3, 8)), int(rng.integers(1, 5))) if through else (int(rng.integers(4, 10)), 2)
-    gap, pin, foot, layout = (
-        rng.uniform(0.7, 0.86),
-        rng.uniform(0.16, 0.26),
-        rng.uniform(0.24, 0.38),
-        rng.integers(2**31),
-    )
-    word, silk = "".join(rng.choice(list(_INK), 4)), rng.random() < 0.6
-    states = ("cold_solder", "insufficient_solder", "excess_solder")
-
-    def draw(rng: Rng, size: int) -> Product:
-        unit = size / 224
-        s = blank(size, ground, 0.45)
-        s.albedo *= (1 + 0.12 * (fractal(rng, size, 3, 3) - 0.5) + 0.03 * grain(rng, size, (unit, unit)))[..., None]
-        step = size * min(1.8 / columns, 1.8 / rows if through else 9) / 2
-        tracks = cv2.GaussianBlur(
-            _tracks(np.random.default_rng(layout), size, 0.8 * step / size / 2, 0.4)[0], (0, 0), 0.6 * unit + 0.2
-        )
-        paint(s, 0.8 * tracks, shaded(ground, 1.5 if dark else 0.88))
-        s.height += 0.6 * unit * tracks + 0.04 * unit * grain(rng, size, (unit, unit))
-        joint = _pin_joint if through else _lead_joint
-        n = int(gap * step) if through else int(min(0.3 * size, 2.6 * step))
-        wide = pin if through else foot * step / n * 2
-        good = [joint(rng, n, "good", finish, wide) for _ in range(3)]
-        span = step / size * 2
-        parts = []
-        if through:
-            seats = lattice(columns, rows, (span * (columns - 1) / 2, span * (rows - 1) / 2), size, rng, 0.2)
-            box = rounded_box(*grid(size), span * columns / 2, span * rows / 2, 0.03)
-            if silk:
-                paint(
-                    s, 0.8 * smooth(np.abs(box) - 0.008, 3 / size), (0.85, 0.85, 0.82) if dark else (0.1, 0.1, 0.1), 0.1
-                )
-            parts = [Part(good[int(rng.integers(3))], a, b, float(rng.integers(4) * 90), "joint") for a, b in seats]
-        else:
-            x, y = grid(size)
-            h = 0.42
-            body = rounded_box(x, y, span * columns / 2 + 0.03, h, 0.03)
-            mould = smooth(body, 3 / size)
-            for side in (-1, 1):
-                for i in range(columns):
-                    at = size / 2 + step * (i + 0.5 - columns / 2)
-                    parts.append(
-                        Part(
-                            good[int(rng.integers(3))],
-                            at,
-                            size / 2 * (1 + side * h) + side * 0.42 * n,
-                            -90.0 * side,
-                            "joint",
-                        )
-                    )
-            paint(s, mould, (0.075, 0.075, 0.08), 0.2)
-            s.height += mould * (9 * unit - s.height)
-            dome(s, body, 0.05, 4 * unit)
-            s.height += 0.08 * unit * mould * grain(rng, size, (unit, unit))
-            ink = lettering(size, word, (round(0.3 * size), round(0.55 * size)), 0.8 * unit, max(1, round(1.4 * unit)))
-            paint(s, 0.6 * ink, (0.6, 0.6, 0.58))
-        spare = tuple(Part(joint(rng, n, state, finish, wide), 0, 0, 0, state) for state in states)
         return Product(s, tuple(parts), spare=spare)
 
     return draw

@@ -15,6 +15,7 @@ from training.draw import (
     mouldings,
     panels,
     sheets,
+    solder,
     solids,
     textures,
     trays,
@@ -49,7 +50,6 @@ class Family:
         return tuple(dict.fromkeys(self.called.get(d, d) for d in self.defects))
 
 
-_SURFACE = ("scratch", "stain", "contamination", "discolouration", "dent")
 _METAL = ("scratch", "scuff", "pit", "dent", "corrosion", "stain", "crack", "contamination")
 _SOLID = ("scratch", "crack", "chip", "break", "dent", "stain", "contamination", "deformation")
 _PARTS = ("missing_part", "missing_part", "misplaced_part", "swapped_part", "extra_part")
@@ -98,7 +98,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("moulded_cap", "plastic_moulding", mouldings.moulded_cap, (*_SOLID, "flash", "short_shot", "sink_mark", "bubble", "burn", "uneven_surface")),
     Family("battery_tray", "battery", assemblies.battery_tray, (*_PARTS[:2], "misplaced_part", "swapped_part", "crooked_row", "wrong_colour", "corrosion", "dent", "stain", "leak", "insulation_damage"), called={"crooked_row": "misalignment", "wrong_colour": "swapped_part"}),
     Family("shaft", "machined_shaft", solids.shaft, ("scratch", "crack", "dent", "stain", "contamination", "corrosion", "pit", "scuff", "burr", "chatter_mark", "bend", "burn")),
-    Family("solder_joints", "solder_joint", boards.solder_joints, ("cold_solder", "solder_bridge", "solder_bridge", "insufficient_solder", "excess_solder", "contamination", "crack", "spatter"), called={"spatter": "contamination"}),
+    Family("solder_joints", "solder_joint", solder.solder_joints, ("cold_solder", "solder_bridge", "solder_bridge", "insufficient_solder", "excess_solder", "contamination", "crack", "spatter"), called={"spatter": "contamination"}),
     Family("terminal_block", "connector", wiring.terminal_block, (*_PARTS[:4], "crack", "deformation", "contamination", "scratch", "burn")),
     Family("pin_header", "connector", wiring.pin_header, (*_PARTS[:3], "bent_pin", "bent_pin", "crooked_row", "crack", "contamination", "scratch", "corrosion"), called={"crooked_row": "misalignment"}),
     Family("zipper", "zipper_brush", zipper_brush.zipper, ("missing_part", "split", "split", "rotated_part", "crooked_row", "fray", "deformation", "contamination", "stain", "cut"), called={"rotated_part": "bend", "crooked_row": "bend"}),
@@ -119,4 +119,3 @@ FAMILIES: tuple[Family, ...] = (
 )  # fmt: skip
 
 BY_NAME = {family.name: family for family in FAMILIES}
-CATEGORIES = tuple(sorted({family.category for family in FAMILIES}))
