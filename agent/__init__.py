@@ -37,7 +37,7 @@ def inspect(
 
     Raises:
         InputError: bad input, or a model that cannot be loaded or gives no answer.
-        tools.fit.DetectorError: the fitted detector of `category` cannot be read.
+        tools.detector.DetectorError: the fitted detector of `category` cannot be read.
         knowledge.StoreError: the fact store cannot be used.
     """
     return _inspector(model).inspect(

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from agent.cli_data import data_app
-from agent.cli_errors import make_folder, one_line_errors, stop, user_errors
+from agent.cli_errors import make_folder, one_line_errors, user_errors
+from agent.cli_fit import export, fit
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from agent.report import InspectionReport
     from knowledge import FactStore
 
@@ -32,12 +29,13 @@ facts_app = typer.Typer(
 )
 eval_app = typer.Typer(help="Measure the agent beside the plain detector and the plain model.", no_args_is_help=True)
 train_app = typer.Typer(help="Train the models from recipes; needs the `train` extra.", no_args_is_help=True)
+app.command()(fit)
+app.command()(export)
 app.add_typer(facts_app, name="facts")
 app.add_typer(data_app, name="data")
 app.add_typer(eval_app, name="eval")
 app.add_typer(train_app, name="train")
 
-PHOTOS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 Setting = Literal["zero-shot", "one-shot", "few-shot", "fitted"]
 Depth = Literal["screen", "full"]
 Category = Annotated[
@@ -102,7 +100,7 @@ def inspect(
             if out is not None:
                 from agent.render.files import write_report
 
-                report = write_report(report, out if len(images) == 1 else out / report.id)
+                report = write_report(report, out if len(images) == 1 else out / report.id, mm_per_px=mm_per_px)
         except user_errors() as error:
             bad += 1
             line = " ".join(str(error).split())
@@ -127,54 +125,6 @@ def _show(report: InspectionReport, as_json: bool) -> None:
     from agent.render.terminal import print_report
 
     print_report(report, Console(width=min(100, Console().width)))
-
-
-@app.command()
-def fit(
-    category: Annotated[str, typer.Argument(help="Name to keep the detector under; give it to `inspect --category`.")],
-    normal_dir: Annotated[Path, typer.Argument(help="Folder of photos of good parts.")],
-    detector: Annotated[Literal["patchcore"], typer.Option(help="Kind of detector.")] = "patchcore",
-    false_alarm_rate: Annotated[float, typer.Option(help="Share of good parts that may be called anomalous.")] = 0.01,
-) -> None:
-    """Fit a detector and its threshold to photos of good parts alone.
-
-    Example: sage-iad fit bracket photos/good --false-alarm-rate 0.05
-    """
-    with one_line_errors():
-        from agent.images import InputError, load_image
-        from agent.inspector import default_home
-        from agent.vlm import Eye
-        from agent.vlm.nano import shipped
-        from tools.fit import DetectorError, detector_folder, fit_detector
-
-        folder = detector_folder(default_home(), category)
-        if not normal_dir.is_dir():
-            stop(f"NORMAL_DIR {str(normal_dir)!r}: not a folder; expected one with photos of good parts")
-        files = sorted(p for p in normal_dir.rglob("*") if p.suffix.lower() in PHOTOS)
-        if not files:
-            raise DetectorError(
-                f"NORMAL_DIR {str(normal_dir)!r}: no photo in it; expected files ending in {', '.join(PHOTOS)}"
-            )
-        skipped = 0
-
-        def photos(paths: Iterable[Path]) -> Iterator[Image]:
-            nonlocal skipped
-            for path in paths:
-                try:
-                    yield load_image(path, argument="photo").pixels
-                except InputError as error:
-                    skipped += 1
-                    typer.echo(f"\nskipped: {error}", err=True)
-
-        with typer.progressbar(files, label="reading", file=sys.stderr) as bar:
-            fitted = fit_detector(Eye.load(shipped("sage-eye")), photos(bar), false_alarm_rate)
-        fitted.save(folder)
-    given = len(files) - skipped
-    typer.echo(f"{category}: fitted to {given} photos of good parts, {len(fitted.bank)} patches kept in {folder}")
-    typer.echo(f"threshold {fitted.calibration.threshold:.3f}, at most {fitted.rate:.1%} of good parts above it")
-    if fitted.rate > fitted.asked:
-        needed = round(1 / fitted.asked)
-        typer.echo(f"{given} photos support no better than that; for {fitted.asked:.1%} give at least {needed} photos")
 
 
 def _store() -> FactStore:

@@ -20,7 +20,7 @@ def user_errors() -> tuple[type[Exception], ...]:
     """What a person can mend: these end a command with one line instead of a traceback."""
     from agent.images import InputError
     from knowledge import FactError, StoreError
-    from tools.fit import DetectorError
+    from tools.detector import DetectorError
 
     return InputError, FactError, StoreError, DetectorError
 

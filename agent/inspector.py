@@ -19,12 +19,17 @@ from agent.report import Answer, CitedEvidence, CitedFact, Depth, InspectionRepo
 from agent.vlm import Eye
 from agent.vlm.nano import shipped
 from agent.vlm.prompt import VERDICT_QUESTION, Views, question_text
-from tools.detector import BankDetector, Calibration, Detector, PatchEncoder, ZeroShotDetector
-from tools.fit import FittedDetector, find_detector, fit_detector
+from tools.calibration import Calibration
+from tools.card import find_detector
+from tools.detector import Detector, PatchEncoder, ZeroShotDetector
+from tools.fit import FittedDetector, fit_detector, sample_photos
 from tools.images import ImageStore
+from tools.reference import ReferenceDetector
 from tools.toolbox import Bench, build_tools
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from knowledge import FactStore
     from tools.evidence import Evidence
 
@@ -89,7 +94,7 @@ class Inspector:
 
         Raises:
             InputError: bad input, which names the argument, the value, and what was expected; or no answer from the model.
-            tools.fit.DetectorError: the fitted detector of the category cannot be read.
+            tools.detector.DetectorError: the fitted detector of the category cannot be read.
         """
         start = time.perf_counter()
         if depth not in get_args(Depth):
@@ -128,10 +133,10 @@ class Inspector:
 
         Raises:
             InputError: a photo cannot be read.
-            tools.fit.DetectorError: too few photos, or a rate out of range.
+            tools.detector.DetectorError: too few photos, or a rate out of range.
         """
-        loaded = (load_image(photo, argument="photo").pixels for photo in photos)
-        return fit_detector(self.encoder, loaded, false_alarm_rate, seed)
+        loaded = (load_image(photo, argument="photo").pixels for photo in sample_photos(photos, seed))
+        return fit_detector(self.encoder, loaded, false_alarm_rate, seed, given=len(photos))
 
     def vlm_alone(
         self, image: ImageSource, *, reference: ImageSource | Sequence[ImageSource] | None = None
@@ -143,7 +148,7 @@ class Inspector:
         text = question_text(VERDICT_QUESTION, [], [])
         return probability_true(self.vlm.ask(photos, Views(len(photos) - 1), text, max_tokens=1))
 
-    def _category(self, category: str | None) -> tuple[FittedDetector | None, str | None]:
+    def _category(self, category: str | None) -> tuple[Detector | None, str | None]:
         """The fitted detector and the product family a name stands for."""
         if category is None:
             return None, None
@@ -157,13 +162,13 @@ class Inspector:
             )
         return fitted, family
 
-    def _unfitted(self, references: Sequence[object]) -> Detector:
+    def _unfitted(self, references: Sequence[Image.Image]) -> Detector:
         cards = json.loads((self.weights / "calibration.json").read_text(encoding="utf-8"))
-        setting = "zero-shot" if not references else "one-shot" if len(references) == 1 else "few-shot"
-        calibration = Calibration(**cards[setting])
+        calibrations = {name: Calibration(**card) for name, card in cards.items()}
         if not references:
-            return ZeroShotDetector(self.encoder, calibration)
-        return BankDetector.from_references(self.encoder, references, calibration)  # type: ignore[arg-type]
+            return ZeroShotDetector(self.encoder, calibrations["zero-shot"])
+        setting = "one-shot" if len(references) == 1 else "few-shot"
+        return ReferenceDetector(self.encoder, references, calibrations[setting], calibrations[f"{setting}, aligned"])
 
     def _fusion(self, setting: str) -> Fusion:
         return Fusion() if self.vlm.folder is None else Fusion.load(self.vlm.folder / "fusion.json", setting)

@@ -79,7 +79,7 @@ def gather(inspector: Inspector, image: ImageSource, **options: Any) -> Gathered
 
     Raises:
         agent.images.InputError: bad input, or no answer from the model.
-        tools.fit.DetectorError: the fitted detector of the category cannot be read.
+        tools.detector.DetectorError: the fitted detector of the category cannot be read.
     """
     from agent.inspector import Inspector
 

@@ -56,6 +56,7 @@ def bench(examples: Path, times: int = TIMES) -> dict[str, Figure]:
     found["cold_inspect_seconds"], found["cold_inspect_peak_mb"] = cold_inspection(examples)
     found.update(warm_inspections(examples, times))
     found["streamed_pairs_per_second"] = streaming()
+    found.update(detectors())
     return found
 
 
@@ -146,6 +147,18 @@ def streaming(pairs_each: int = 3) -> Figure:
     return Figure(round(pairs_each * len(FAMILIES) / seconds, 1), "1/s")
 
 
+def detectors() -> dict[str, Figure]:
+    """Encoder, scoring, fitting, and anomalib's Engine beside ours on the same drawn photos."""
+    from agent.vlm.nano import shipped
+    from evals.bench_detectors import detector_figures
+
+    try:
+        measured = detector_figures(shipped("sage-eye"))
+    except (OSError, ImportError, subprocess.SubprocessError) as error:
+        return {"detectors": Figure(None, "", " ".join(str(error).split()))}
+    return {name: Figure(round(value, 4), unit) for name, (value, unit) in measured.items()}
+
+
 def machine() -> dict[str, str]:
     """Cores, processor and versions."""
     from evals.results import environment
@@ -173,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps({"figures": {name: asdict(f) for name, f in figures.items()}, "machine": where}))
         return
     for name, figure in figures.items():
-        print(f"{name:28} {'-' if figure.value is None else figure.value} {figure.reason or figure.unit}")
+        print(f"{name:34} {'-' if figure.value is None else figure.value} {figure.reason or figure.unit}")
     print(", ".join(f"{name} {value}" for name, value in where.items()))
 
 

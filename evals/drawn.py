@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +14,12 @@ from tqdm import tqdm
 
 from agent.gather import CLOSE_LOOKS, take_looks
 from agent.vlm import Eye
-from tools.detector import BankDetector, Calibration, Detector, PatchEncoder, ZeroShotDetector
+from tools.calibration import Calibration
+from tools.detector import Detector, PatchEncoder, ZeroShotDetector
 from tools.fit import fit_detector
 from tools.images import ImageStore
+from tools.reference import ReferenceDetector
+from tools.settings import PLAIN
 from tools.toolbox import Bench, build_tools
 from training.draw.scene import Case, draw_case
 from training.draw.splits import SPLITS
@@ -30,14 +35,16 @@ REFERENCES: dict[Setting, int] = {"zero-shot": 0, "one-shot": 1, "few-shot": 4, 
 FALSE_ALARM_RATE = 0.1
 
 
-def detector_for(encoder: PatchEncoder, case: Case, setting: Setting, calibrations: dict[str, Calibration]) -> Detector:
+def detector_for(
+    encoder: PatchEncoder, case: Case, setting: Setting, calibrations: Mapping[str, Calibration]
+) -> Detector:
     """The detector the agent would use on a drawn case."""
     references = [Image.fromarray(r) for r in case.references]
     if setting == "zero-shot":
         return ZeroShotDetector(encoder, calibrations[setting])
     if setting == "fitted":
-        return fit_detector(encoder, references, FALSE_ALARM_RATE, bank=len(references) * 28 * 28)
-    return BankDetector.from_references(encoder, references, calibrations[setting])
+        return fit_detector(encoder, references, FALSE_ALARM_RATE, settings=PLAIN, bank=len(references) * 28 * 28)
+    return ReferenceDetector(encoder, references, calibrations[setting], calibrations[f"{setting}, aligned"])
 
 
 def read_calibrations(eye: Path) -> dict[str, Calibration]:
@@ -76,10 +83,12 @@ class _NoFacts:
         return []
 
 
-def _case(seed: int, index: int, setting: Setting) -> Case:
+def _case(seed: int, index: int, setting: Setting, aligned: float = 0.15) -> Case:
     """A case to calibrate on; what is held out of training is held out here too."""
     split = SPLITS["validation"]
-    return draw_case((seed, index), references=REFERENCES[setting], families=split.families, types=split.types)
+    return draw_case(
+        (seed, index), references=REFERENCES[setting], families=split.families, types=split.types, aligned=aligned
+    )
 
 
 def calibrate_eye(eye: Path, cases: int) -> dict[str, Calibration]:
@@ -89,16 +98,25 @@ def calibrate_eye(eye: Path, cases: int) -> dict[str, Calibration]:
     encoder = Eye.load(eye)
     nothing = Calibration(0.0, 1.0, "")
     made: dict[str, Calibration] = {}
-    for setting in ("zero-shot", "one-shot", "few-shot"):
+    unfitted: tuple[tuple[Setting, bool], ...] = (
+        ("zero-shot", False), ("one-shot", False), ("one-shot", True), ("few-shot", False), ("few-shot", True)
+    )  # fmt: skip
+    for setting, aligned in unfitted:
+        name = f"{setting}, aligned" if aligned else setting
         raw, label = [], []
-        for i in tqdm(range(cases), desc=f"calibrating {setting}"):
-            case = _case(SEED, i, setting)
-            raw.append(detector_for(encoder, case, setting, {setting: nothing}).detect(Image.fromarray(case.test)).raw)
+        for i in tqdm(range(cases), desc=f"calibrating {name}"):
+            case = _case(SEED, i, setting, float(aligned))
+            photo = Image.fromarray(case.test)
+            detector = detector_for(encoder, case, setting, defaultdict(lambda: nothing))
+            # A pair drawn aligned may not look so, and the other way round: the score belongs to what was found.
+            if isinstance(detector, ReferenceDetector) and detector.aligned(photo) != aligned:
+                continue
+            raw.append(detector.detect(photo).raw)
             label.append(case.anomalous)
         model = LogisticRegression(C=1e6).fit(np.asarray(raw)[:, None], label)
         weight, bias = float(model.coef_[0, 0]), float(model.intercept_[0])
-        made[setting] = Calibration(
-            -bias / weight, 1 / weight, f"logistic regression on {cases} drawn cases, half of them anomalous"
+        made[name] = Calibration(
+            -bias / weight, 1 / weight, f"logistic regression on {len(raw)} drawn cases, half of them anomalous"
         )
     (eye / "calibration.json").write_text(
         json.dumps({k: vars(v) for k, v in made.items()}, indent=2) + "\n", encoding="utf-8"

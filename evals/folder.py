@@ -57,7 +57,7 @@ def folder(
 
     Raises:
         EvalError: a folder or setting that cannot be evaluated.
-        tools.fit.DetectorError: a detector that cannot be fitted, in the fitted setting.
+        tools.detector.DetectorError: a detector that cannot be fitted, in the fitted setting.
     """
     read = read_folder(data)
     seen = shown(read, setting, seed)

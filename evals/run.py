@@ -53,7 +53,7 @@ def run_folder(
 
     Raises:
         EvalError: a folder, setting or output folder that cannot be used.
-        tools.fit.DetectorError: a detector that cannot be fitted, in the fitted setting.
+        tools.detector.DetectorError: a detector that cannot be fitted, in the fitted setting.
     """
     from evals.folder import folder
     from evals.report import write_report

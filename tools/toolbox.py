@@ -10,9 +10,10 @@ import numpy as np
 from langchain_core.tools import BaseTool, StructuredTool
 from pydantic import BaseModel, Field
 
-from tools.detector import Detector, PatchEncoder, nearest_distance, smoothed
+from tools.detector import Detector, PatchEncoder
 from tools.evidence import Evidence
 from tools.images import ImageStore, ToolError
+from tools.matching import nearest_distance, smoothed
 from tools.measure import measure_region
 from tools.regions import Box, find_regions, level_of, place_of, place_of_box
 

@@ -1,31 +1,31 @@
-"""Training of the eye from drawn pairs alone.
+"""Training of the eye from drawn cases alone.
 
-Three losses share every batch of (test, reference, mask):
+Every batch holds cases of a test photo and two normal references of the same product. Four losses share it:
 
 - a dense InfoNCE between two views of the test photo, the same place being the positive;
-- a logistic loss on each test patch's distance to its nearest reference patch, against the mask: what the detectors
-  will do with the encoder;
+- a logistic loss on each patch's distance to its nearest reference patch, against the mask: what the detectors will do with the
+  encoder. Once anywhere in the reference, once near the same place where the station is still;
+- a ranking: a defective part has to look stranger beside the first reference than the second reference does;
 - a logistic loss of the reference-free defect head against the mask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 from transformers.utils import ModelOutput
 
 from agent.vlm import SageVisionConfig, SageVisionModel
-from training.draw.scene import draw_case
-from training.draw.splits import SPLITS
+from training.augment import jitter, paste_defects, reframe, restyle, to_pixel_values
+from training.pairs import DrawnPairs, Pair
 from training.recipe import parse
 
 
@@ -35,56 +35,17 @@ class EncoderArguments:
 
     seed_of_drawing: int = field(default=1, metadata={"help": "Seed of the drawn cases; validation uses another."})
     image_size: int = field(default=224, metadata={"help": "Side of the drawn photos in pixels."})
-    references: int = field(default=1, metadata={"help": "Normal photos a case."})
+    replay: int = field(default=1, metadata={"help": "How often a drawn case is shown, changed anew each time."})
+    kept: int = field(default=1, metadata={"help": "Drawn cases that each worker keeps to show again."})
     warmup_contrast: int = field(default=600, metadata={"help": "First steps, with InfoNCE alone."})
     contrast_weight: float = field(default=0.3, metadata={"help": "Weight of InfoNCE after those."})
+    local_weight: float = field(default=0.3, metadata={"help": "Weight of the loss near the same place."})
+    rank_weight: float = field(default=0.1, metadata={"help": "Weight of the ranking loss."})
     defect_weight: float = field(default=0.3, metadata={"help": "Weight of the reference-free head."})
     temperature: float = field(default=0.1, metadata={"help": "Temperature of InfoNCE."})
-
-
-class DrawnPairs(IterableDataset[dict[str, Tensor]]):
-    """An endless stream of drawn cases as tensors; each worker draws its own share of the indices."""
-
-    def __init__(self, seed: int, size: int, references: int, start: int = 0, split: str = "train") -> None:
-        self.seed, self.size, self.references, self.start, self.split = seed, size, references, start, SPLITS[split]
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        worker = get_worker_info()
-        step, index = (worker.num_workers, worker.id) if worker else (1, 0)
-        index += self.start
-        while True:
-            case = draw_case(
-                (self.seed, index),
-                size=self.size,
-                anomalous=0.7,
-                references=self.references,
-                families=self.split.families,
-                types=self.split.types,
-            )
-            yield {
-                "test": torch.from_numpy(case.test).permute(2, 0, 1),
-                "references": torch.from_numpy(np.stack(case.references)).permute(0, 3, 1, 2),
-                "mask": torch.from_numpy(case.mask),
-            }
-            index += step
-
-
-def to_pixel_values(images: Tensor) -> Tensor:
-    """(…, H, W) uint8 in 0..255 to float in -1..1."""
-    return images.float() / 127.5 - 1
-
-
-def jitter(x: Tensor) -> Tensor:
-    """Photometric nuisance, one draw an image: gain, offset, gamma, tint, noise; (B, 3, H, W) in -1..1."""
-    b = x.shape[0]
-
-    def uniform(low: float, high: float, channels: int = 1) -> Tensor:
-        return torch.empty(b, channels, 1, 1, device=x.device).uniform_(low, high)
-
-    y = ((x + 1) / 2).clamp(1e-3, 1) ** uniform(0.7, 1.4)
-    y = y * uniform(0.75, 1.25) * uniform(0.95, 1.05, 3) + uniform(-0.08, 0.08)
-    y = y + torch.randn_like(y) * uniform(0.0, 0.03)
-    return y.clamp(0, 1) * 2 - 1
+    paste: float = field(default=0.35, metadata={"help": "Share of test photos with a pasted defect."})
+    restyled: float = field(default=0.5, metadata={"help": "Share of cases in other colours."})
+    reframed: float = field(default=0.6, metadata={"help": "Share of cases turned and zoomed."})
 
 
 class EncoderObjective(nn.Module):
@@ -93,41 +54,87 @@ class EncoderObjective(nn.Module):
     def __init__(self, encoder: SageVisionModel, arguments: EncoderArguments) -> None:
         super().__init__()
         self.encoder, self.arguments = encoder, arguments
-        self.slope = nn.Parameter(torch.tensor(10.0))
-        self.bias = nn.Parameter(torch.tensor(-3.0))
+        # Slope and bias that turn a distance into log-odds: anywhere, near the same place.
+        self.slope = nn.Parameter(torch.tensor([10.0, 10.0]))
+        self.bias = nn.Parameter(torch.tensor([-3.0, -3.0]))
         self.steps: Tensor
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
-    def forward(self, test: Tensor, references: Tensor, mask: Tensor) -> ModelOutput:
-        """Args: test (B, 3, H, W) uint8, references (B, R, 3, H, W) uint8, mask (B, H, W) bool."""
-        b, r = references.shape[:2]
-        x, y = jitter(to_pixel_values(test)), jitter(to_pixel_values(references.flatten(0, 1)))
-        # The second view sees the photo one or more whole cells further along, so that places still match exactly.
-        dx, dy = (int(v) for v in torch.randint(-3, 4, (2,)))
-        view = jitter(torch.roll(to_pixel_values(test), (dy * 8, dx * 8), (2, 3)))
-        if torch.rand(()) < 0.5:
-            view = F.avg_pool2d(F.pad(view, (1, 1, 1, 1), mode="reflect"), 3, 1)
-        out = self.encoder(torch.cat([x, y, view]))
-        hidden = F.normalize(out.last_hidden_state, dim=-1)
-        seen, bank, other = hidden[:b], hidden[b : b + b * r].reshape(b, -1, hidden.shape[-1]), hidden[b + b * r :]
-        contrast = self._contrast(seen, other, dy, dx)
-        warm = self.training and int(self.steps) < self.arguments.warmup_contrast
-        target, weight = self._targets(mask)
-        distance = 1 - torch.einsum("bnd,bmd->bnm", seen, bank).amax(-1)
-        logit = self.slope * distance + self.bias
-        nearest = (F.binary_cross_entropy_with_logits(logit, target, reduction="none") * weight).sum() / weight.sum()
-        alone = out.defect_logits[:b]
-        defect = (F.binary_cross_entropy_with_logits(alone, target, reduction="none") * weight).sum() / weight.sum()
-        if self.training:
-            self.steps += 1
-        loss = (
-            contrast
-            if warm
-            else nearest + self.arguments.contrast_weight * contrast + self.arguments.defect_weight * defect
-        )
+    def forward(self, photos: Tensor, mask: Tensor, still: Tensor, close: Tensor) -> ModelOutput:
+        """Args: photos (B, 3, 3, H, W) uint8, test and two references; mask (B, H, W) bool; still and close (B,) bool."""
+        x = to_pixel_values(photos)
+        return self._train_step(x, mask, still, close) if self.training else self._evaluate(x, mask)
+
+    def _evaluate(self, x: Tensor, mask: Tensor) -> ModelOutput:
+        """The test photo beside the first reference: loss, and image scores with and without the reference."""
+        b = x.shape[0]
+        out = self.encoder(x[:, :2].flatten(0, 1))
+        test, first = F.normalize(out.last_hidden_state.float(), dim=-1).unflatten(0, (b, 2)).unbind(1)
+        distance = 1 - (test @ first.transpose(1, 2)).amax(-1)
         return ModelOutput(
-            loss=loss, score=distance.amax(1).detach(), alone=alone.amax(1).detach(), label=mask.flatten(1).any(1)
+            loss=self._logistic(distance, 0, *self._targets(mask)),
+            score=_smoothed(distance).amax(1),
+            alone=out.defect_logits[::2].amax(1),
+            label=mask.flatten(1).any(1),
         )
+
+    def _train_step(self, x: Tensor, mask: Tensor, still: Tensor, close: Tensor) -> ModelOutput:
+        b = x.shape[0]
+        with torch.no_grad():
+            x, mask = self._augmented(x, mask, still, close)
+            # The other view sees the photo one or more whole cells further along, so that places still match exactly.
+            dy, dx = (int(v) for v in torch.randint(-3, 4, (2,)))
+            view = jitter(torch.roll(x[:, 0], (dy * 8, dx * 8), (2, 3)))
+            seen = jitter(x.flatten(0, 1))
+        out = self.encoder(torch.cat([seen, view]))
+        hidden = F.normalize(out.last_hidden_state.float(), dim=-1)
+        test, first, second = hidden[: 3 * b].unflatten(0, (b, 3)).unbind(1)
+        contrast = self._contrast(test, hidden[3 * b :], dy, dx)
+        self.steps += 1
+        a = self.arguments
+        if int(self.steps) <= a.warmup_contrast:
+            return ModelOutput(loss=contrast)
+        target, weight = self._targets(mask)
+        clean, plain = torch.zeros_like(target), torch.full_like(weight, 0.25)
+        # Now and then both references are the bank, as in few-shot and fitted detectors.
+        both = bool(torch.rand(()) < 0.35)
+        cosine = test @ (torch.cat([first, second], 1) if both else first).transpose(1, 2)
+        distance = 1 - cosine.amax(-1)
+        beside = 1 - (second @ first.transpose(1, 2)).amax(-1)
+        nearest = self._logistic(distance, 0, target, weight)
+        if not both:
+            nearest = nearest + 0.3 * self._logistic(beside, 0, clean, plain)
+        cells = first.shape[1]
+        near = 1 - cosine[..., :cells].masked_fill(~_window(cells, cosine.device), -1).amax(-1)
+        local = self._logistic(near, 1, target, weight * still[:, None])
+        gap = (_worst(distance) - _worst(beside)) * self.slope[0].detach()
+        bad = mask.flatten(1).any(1).float()
+        rank = (F.softplus(-gap) * bad).sum() / bad.sum().clamp(min=1)
+        defects = out.defect_logits[: 3 * b].float().unflatten(0, (b, 3))
+        labels, weights = torch.stack([target, clean, clean], 1), torch.stack([weight, 0.5 * plain, 0.5 * plain], 1)
+        defect = _balanced(F.binary_cross_entropy_with_logits(defects, labels, reduction="none"), weights)
+        return ModelOutput(
+            loss=nearest
+            + a.local_weight * local
+            + a.contrast_weight * contrast
+            + a.rank_weight * rank
+            + a.defect_weight * defect
+        )
+
+    def _augmented(self, x: Tensor, mask: Tensor, still: Tensor, close: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = self.arguments, x.shape[0]
+        test, mask = paste_defects(x[:, 0], mask, a.paste)
+        x = torch.cat([test[:, None], x[:, 1:]], 1)
+        framed, moved = reframe(x, mask, close, still)
+        take = torch.rand(b, device=x.device) < a.reframed
+        x = torch.where(take[:, None, None, None, None], framed, x)
+        mask = torch.where(take[:, None, None], moved, mask)
+        take = torch.rand(b, device=x.device) < a.restyled
+        return torch.where(take[:, None, None, None, None], restyle(x), x), mask
+
+    def _logistic(self, distance: Tensor, which: int, target: Tensor, weight: Tensor) -> Tensor:
+        logit = self.slope[which] * distance + self.bias[which]
+        return _balanced(F.binary_cross_entropy_with_logits(logit, target, reduction="none"), weight)
 
     def _contrast(self, seen: Tensor, other: Tensor, dy: int, dx: int) -> Tensor:
         b, n, d = seen.shape
@@ -148,10 +155,34 @@ class EncoderObjective(nn.Module):
         return target, torch.where(target > 0, 0.25 * (1 - share) / share * 0.5, weight)
 
 
-def validation(images: int, seed: int = 900_001, size: int = 224) -> list[dict[str, Tensor]]:
+def _balanced(loss: Tensor, weight: Tensor) -> Tensor:
+    return (loss * weight).sum() / weight.sum().clamp(min=1e-6)
+
+
+def _smoothed(cells: Tensor) -> Tensor:
+    """(B, N) square grids averaged over 3×3 cells, as the detectors smooth their maps."""
+    side = int(cells.shape[1] ** 0.5)
+    grid = F.pad(cells.unflatten(1, (1, side, side)), (1,) * 4, mode="reflect")
+    return F.avg_pool2d(grid, 3, 1).flatten(1)
+
+
+def _worst(distance: Tensor) -> Tensor:
+    """(B,) mean of the four highest cells of a smoothed map."""
+    return _smoothed(distance).topk(4, 1).values.mean(1)
+
+
+def _window(cells: int, device: torch.device, reach: int = 2) -> Tensor:
+    """(N, N) bool: pairs of cells of a square grid that are at most `reach` rows and columns apart."""
+    side = int(cells**0.5)
+    at = torch.arange(cells, device=device)
+    rows, columns = at // side, at % side
+    return ((rows[:, None] - rows).abs() <= reach) & ((columns[:, None] - columns).abs() <= reach)
+
+
+def validation(images: int, size: int = 224, split: str = "validation", workers: int = 0) -> list[Pair]:
     """A fixed list of drawn cases that training never sees."""
-    stream = iter(DrawnPairs(seed, size, 1, split="validation"))
-    return [next(stream) for _ in range(images)]
+    stream = DataLoader(DrawnPairs(900_001, size, 2, split=split), batch_size=None, num_workers=workers)
+    return list(islice(stream, images))
 
 
 def image_auroc(outputs: Any) -> dict[str, float]:
@@ -177,11 +208,19 @@ def train_encoder(config: Path, overrides: list[str]) -> Path:
     run.ignore_data_skip = True  # The stream starts where the last checkpoint stopped, instead of drawing it all again.
     run.remove_unused_columns = False
     run.label_names = ["mask"]
+    drawn = DrawnPairs(
+        arguments.seed_of_drawing,
+        arguments.image_size,
+        2,
+        start=seen // arguments.replay,
+        replay=arguments.replay,
+        kept=arguments.kept,
+    )
     trainer = Trainer(
         model=model,
         args=run,
-        train_dataset=DrawnPairs(arguments.seed_of_drawing, arguments.image_size, arguments.references, start=seen),
-        eval_dataset=validation(400, size=arguments.image_size),
+        train_dataset=drawn,
+        eval_dataset=validation(400, arguments.image_size, workers=run.dataloader_num_workers),
         compute_metrics=image_auroc,
     )
     trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)

@@ -10,14 +10,15 @@ from agent.render.overlay import heatmap_png, overlay
 from agent.report import InspectionReport
 
 
-def write_report(report: InspectionReport, folder: Path) -> InspectionReport:
+def write_report(report: InspectionReport, folder: Path, *, mm_per_px: float | None = None) -> InspectionReport:
     """Write report.html, report.json, overlay.png and heatmap.png; returns the report with their paths in it.
 
     Raises:
         InputError: the folder cannot be written.
     """
     pictures = report.pictures
-    picture = overlay(pictures.photo, pictures.anomaly_map, [f.box for f in report.findings])
+    boxes = [finding.box for finding in report.findings]
+    picture = overlay(pictures.photo, pictures.anomaly_map, boxes, mm_per_px=mm_per_px)
     written = report.model_copy(update={"heatmap": str(folder / "heatmap.png"), "overlay": str(folder / "overlay.png")})
     try:
         folder.mkdir(parents=True, exist_ok=True)

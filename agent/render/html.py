@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import html as html_escape
 import re
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
 from hashlib import sha256
-from io import BytesIO
-from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
 from PIL import Image
 
-from agent.render.text import duration_text, percent_text, plain, score_text, time_text, total_ms, value_text
+from agent.render.page import Picture, picture_of, render_page
+from agent.render.text import duration_text, total_ms
 from agent.report import Finding, ImageInfo, InspectionReport
 
-MAX_SIDE = 1200
-"""Long side of an inlined picture, in pixels; larger ones are scaled down."""
-_POLICY = "default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-_PNG_UP_TO = 256
 _CLOSE_UP_SIDE = 400
 _MAX_CLOSE_UPS = 24
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image as the page shows it."""
-
-    uri: str
-    """`data:` URI, JPEG or PNG."""
-    width: int
-    height: int
 
 
 def report_html(
@@ -85,49 +64,20 @@ def _render(
     address: str = "",
 ) -> str:
     anchors, titles = _targets(report)
-    style = _style()
-    digest = b64encode(sha256(style.encode()).digest()).decode()
-    return _template().render(
+    return render_page(
+        "report.html.j2",
+        "report.css",
         report=report,
-        # The hash lets in this one style sheet; any other `<style>` or `style=` would stay dead.
-        policy=_POLICY.format(digest=digest),
-        style=Markup(style),  # our own file, and the hash covers it as it stands
         address=address,
         anchors=anchors,
         titles=titles,
-        overlay=_picture(overlay) if overlay is not None else None,
-        photo=_picture(photo) if photo is not None else None,
+        overlay=picture_of(overlay) if overlay is not None else None,
+        photo=picture_of(photo) if photo is not None else None,
         references=list(_named_references(report.references, references)),
         close_ups=_close_ups(report, photo) if photo is not None else [],
         steps=_steps(report),
         total=duration_text(total_ms(report.timings)),
     )
-
-
-@cache
-def _style() -> str:
-    return (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        score=score_text, percent=percent_text, value=value_text, duration=duration_text, time=time_text
-    )
-    return environment.get_template("report.html.j2")
-
-
-def _printable(value: Any) -> Any:
-    # Runs on every expression of the template, before it is escaped.
-    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _targets(report: InspectionReport) -> tuple[dict[str, str], dict[str, str]]:
@@ -153,28 +103,13 @@ def _slug(id_: str) -> str:
     return f"{kept}.{sha256(id_.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
-def _picture(image: Image.Image, max_side: int = MAX_SIDE) -> Picture:
-    shown = image.convert("RGB")
-    shown.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-    shown.info = {}  # no comment or position from the camera goes into a page that gets mailed around
-    buffer = BytesIO()
-    if max(shown.size) <= _PNG_UP_TO:
-        kind = "png"
-        shown.save(buffer, "PNG", optimize=True)
-    else:
-        kind = "jpeg"
-        # Without chroma subsampling, which blurs thin coloured lines.
-        shown.save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
-    return Picture(f"data:image/{kind};base64,{b64encode(buffer.getvalue()).decode()}", *shown.size)
-
-
 def _named_references(
     infos: Sequence[ImageInfo], images: Sequence[Image.Image]
 ) -> Iterable[tuple[str, Picture | None]]:
     """Source and picture of each reference; a reference without its picture is still named."""
     for number in range(max(len(infos), len(images))):
         source = infos[number].source if number < len(infos) else ""
-        yield source, _picture(images[number]) if number < len(images) else None
+        yield source, picture_of(images[number]) if number < len(images) else None
 
 
 def _close_ups(report: InspectionReport, photo: Image.Image) -> list[Picture]:
@@ -192,7 +127,7 @@ def _close_up(finding: Finding, photo: Image.Image, scale_x: float, scale_y: flo
     right, bottom = min(photo.width, round(centre_x + half)), min(photo.height, round(centre_y + half))
     if left >= right or top >= bottom:  # a box off the photo: show all of it rather than nothing
         left, top, right, bottom = 0, 0, *photo.size
-    return _picture(photo.crop((left, top, right, bottom)), _CLOSE_UP_SIDE)
+    return picture_of(photo.crop((left, top, right, bottom)), _CLOSE_UP_SIDE)
 
 
 def _steps(report: InspectionReport) -> list[tuple[str, float, float]]:

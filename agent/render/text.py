@@ -49,6 +49,11 @@ def percent_text(fraction: float) -> str:
     return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.2g} %"
 
 
+def rate_text(rate: float) -> str:
+    """A false-alarm rate in 0..1 as a percentage, exact enough to hold somebody to it."""
+    return f"{100 * rate:.3g} %"
+
+
 def duration_text(milliseconds: float) -> str:
     """Milliseconds, or seconds from one second on."""
     if milliseconds >= 1000:

@@ -43,14 +43,21 @@ class Eye:
         """Read an encoder folder (config.json and model.safetensors)."""
         return cls(SageVisionModel.from_pretrained(folder, dtype=torch.float32), weights_revision(folder))
 
-    def patches(self, image: Image.Image) -> EncodedPatches:
-        """Encode one RGB photo of any size; it is squashed to the encoder's square."""
-        side = self.model.config.image_size
-        small = image.resize((side, side), resample=2, reducing_gap=3.0)
-        return self._encode(small.tobytes())
+    def patches(self, image: Image.Image, side: int | None = None) -> EncodedPatches:
+        """Encode one RGB photo of any size.
 
-    def _encode_bytes(self, rgb: bytes) -> EncodedPatches:
-        side = self.model.config.image_size
+        Args:
+            image: RGB.
+            side: pixels of the square it is squashed to, a multiple of the stride; None: the side the encoder was
+                trained at.
+        """
+        side = side or self.model.config.image_size
+        if side % self.model.stride:
+            raise ValueError(f"side={side!r}: expected a multiple of {self.model.stride}, such as 224")
+        small = image.resize((side, side), resample=2, reducing_gap=3.0)
+        return self._encode(small.tobytes(), side)
+
+    def _encode_bytes(self, rgb: bytes, side: int) -> EncodedPatches:
         pixels = torch.frombuffer(bytearray(rgb), dtype=torch.uint8).reshape(1, side, side, 3).permute(0, 3, 1, 2)
         pixels = pixels.to(self.model.device, torch.float32) / 127.5 - 1
         with torch.inference_mode():

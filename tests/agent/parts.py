@@ -63,7 +63,7 @@ class ColourEye:
 
     revision = "colour"
 
-    def patches(self, image: Image.Image) -> Seen:
+    def patches(self, image: Image.Image, side: int | None = None) -> Seen:
         cells = np.asarray(image.resize((16, 16), resample=Image.Resampling.BOX), np.float32) / 255
         raised = np.concatenate([cells, np.ones((16, 16, 1), np.float32)], 2)
         return Seen(raised / np.linalg.norm(raised, axis=-1, keepdims=True), np.full((16, 16), 0.1, np.float32))

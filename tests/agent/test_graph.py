@@ -11,8 +11,9 @@ from parts import GENERAL, ColourEye, FewFacts, ScriptedChat, plate, scripted
 from agent.fusion import Fusion
 from agent.graph import build_graph
 from agent.model import Vlm
-from tools.detector import BankDetector, Calibration
+from tools.calibration import Calibration
 from tools.images import ImageStore
+from tools.reference import ReferenceDetector
 from tools.toolbox import Bench, build_tools
 
 PLAN = ("category: metal_surface\nlooks: heatmap, zoom, measure, compare", None)
@@ -27,7 +28,7 @@ def run(
     images.add("reference-1", plate(False))
     eye = ColourEye()
     calibration = Calibration(0.2, 0.02, "by hand")
-    detector = BankDetector.from_references(eye, [plate(False)], calibration)
+    detector = ReferenceDetector(eye, [plate(False)], calibration)
     tools = build_tools(Bench(images, eye, detector, FewFacts(), ("reference-1",)))
     graph = build_graph(vlm=vlm, tools=tools, facts=FewFacts(), images=images, fusion=fusion or Fusion())
     state = {

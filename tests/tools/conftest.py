@@ -25,7 +25,7 @@ class ColourEncoder:
     def __init__(self, cells: int = CELLS, revision: str = "colours-1") -> None:
         self.cells, self.revision = cells, revision
 
-    def patches(self, image: Image.Image) -> ColourPatches:
+    def patches(self, image: Image.Image, side: int | None = None) -> ColourPatches:
         small = image.convert("RGB").resize((self.cells, self.cells), Image.Resampling.BOX)
         colour = np.asarray(small, np.float32) + 1
         features = colour / np.linalg.norm(colour, axis=-1, keepdims=True)

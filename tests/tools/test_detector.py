@@ -8,16 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tools.detector import (
-    BankDetector,
-    Calibration,
-    ZeroShotDetector,
-    nearest_distance,
-    score_of,
-    smoothed,
-    within_distance,
-    zero_shot_map,
-)
+from tools.calibration import Calibration
+from tools.detector import ZeroShotDetector, zero_shot_map
+from tools.matching import nearest_distance, score_of, smoothed, within_distance
+from tools.reference import ReferenceDetector
 
 Array = NDArray[np.float32]
 
@@ -181,7 +175,7 @@ CALIBRATION = Calibration(0.3, 0.05, "a test")
 def test_map_has_the_size_of_the_photo_and_the_units_of_the_score(
     encoder: Any, photos: Any, size: tuple[int, int]
 ) -> None:
-    detector = BankDetector.from_references(encoder, [photos.plain()], CALIBRATION)
+    detector = ReferenceDetector(encoder, [photos.plain()], CALIBRATION)
     # Another colour all over: every patch is equally far from the bank, so map and score must say the same number.
     found = detector.detect(photos.plain(size, (200, 60, 60)))
     assert found.anomaly_map.shape == (size[1], size[0])
@@ -193,16 +187,14 @@ def test_map_has_the_size_of_the_photo_and_the_units_of_the_score(
 
 def test_score_is_the_height_of_the_map(encoder: Any, photos: Any) -> None:
     # Three pixels a patch: the middle pixel of a patch has exactly its value.
-    found = BankDetector.from_references(encoder, [photos.plain()], CALIBRATION).detect(
-        photos.marked((18, 15, 27, 24), (42, 42))
-    )
+    found = ReferenceDetector(encoder, [photos.plain()], CALIBRATION).detect(photos.marked((18, 15, 27, 24), (42, 42)))
     assert float(found.anomaly_map.max()) == pytest.approx(found.score, abs=1e-5)
 
 
 @pytest.mark.parametrize("cell", [(3, 2), (6, 6), (11, 9), (1, 12)])
 def test_one_shot_finds_a_planted_patch(encoder: Any, photos: Any, cell: tuple[int, int]) -> None:
     x, y = cell
-    detector = BankDetector.from_references(encoder, [photos.plain()], CALIBRATION)
+    detector = ReferenceDetector(encoder, [photos.plain()], CALIBRATION)
     assert detector.setting == "one-shot"
     good, bad = (
         detector.detect(photos.plain()),
@@ -218,7 +210,7 @@ def test_one_shot_finds_a_planted_patch(encoder: Any, photos: Any, cell: tuple[i
 
 def test_what_one_reference_shows_is_normal_in_few_shot(encoder: Any, photos: Any) -> None:
     marked = photos.marked((40, 40, 60, 60))
-    detector = BankDetector.from_references(encoder, [photos.plain(), marked], CALIBRATION)
+    detector = ReferenceDetector(encoder, [photos.plain(), marked], CALIBRATION)
     assert detector.setting == "few-shot"
     assert detector.bank.shape == (2 * 14 * 14, 3)
     assert detector.detect(marked).score < 0.05

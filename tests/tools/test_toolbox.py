@@ -13,9 +13,10 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ValidationError
 
 from knowledge.facts import Fact, FactKind
-from tools.detector import BankDetector, Calibration
+from tools.calibration import Calibration
 from tools.evidence import Evidence
 from tools.images import ImageStore, ToolError
+from tools.reference import ReferenceDetector
 from tools.toolbox import CLOSE_UP, KINDS_OF_A_DEFECT, Bench, build_tools
 
 MARK = (100, 20, 130, 40)
@@ -66,7 +67,7 @@ def images(photos: Any) -> ImageStore:
 
 def bench(encoder: Any, images: ImageStore, facts: Facts, **more: Any) -> dict[str, Any]:
     references = more.pop("references", ("reference-1",))
-    detector = BankDetector.from_references(encoder, [images.photo("reference-1")], Calibration(0.15, 0.03, "a test"))
+    detector = ReferenceDetector(encoder, [images.photo("reference-1")], Calibration(0.15, 0.03, "a test"))
     tools = build_tools(Bench(images, encoder, detector, facts, references, **more))
     return {tool.name: tool for tool in tools}
 

@@ -26,7 +26,7 @@ class ColourEye:
 
     revision = "colours-1"
 
-    def patches(self, image: Image.Image) -> ColourPatches:
+    def patches(self, image: Image.Image, side: int | None = None) -> ColourPatches:
         small = np.asarray(image.resize((CELLS, CELLS), Image.Resampling.BOX), np.float32) / 255
         centred = np.concatenate([small - small.mean((0, 1)), np.full((CELLS, CELLS, 1), 0.2, np.float32)], -1)
         features = (centred / np.linalg.norm(centred, axis=-1, keepdims=True)).astype(np.float32)
@@ -40,6 +40,8 @@ def cheap_looks() -> object:
     from evals.drawn import DrawnLooks
 
     looks = DrawnLooks(Path("not read"))
-    settings = {"zero-shot": 1.1, "one-shot": 0.45, "few-shot": 0.4}
+    settings = {
+        "zero-shot": 1.1, "one-shot": 0.45, "one-shot, aligned": 0.6, "few-shot": 0.4, "few-shot, aligned": 0.55
+    }  # fmt: skip
     looks._loaded = ColourEye(), {name: Calibration(at, 0.15, "a test") for name, at in settings.items()}  # type: ignore[assignment]
     return looks
