@@ -25,6 +25,23 @@ class Calibration:
         z = np.clip((np.asarray(raw, np.float64) - self.threshold) / self.scale, -30, 30)
         return np.asarray(1 / (1 + np.exp(-z)))
 
+    @classmethod
+    def from_normals(cls, normals: Array, false_alarm_rate: float, scored: str, given: int = 0) -> Calibration:
+        """Threshold by `conformal_threshold`; the median normal photo gets a score of 0.1.
+
+        Args:
+            normals: (n,) raw scores, each from a detector that had not seen that photo.
+            false_alarm_rate: in (0, 1).
+            scored: how, in words, for the basis.
+            given: photos they were sampled from, where there were more.
+        """
+        threshold, rate = conformal_threshold(normals, false_alarm_rate)
+        # With almost equal normals a floor keeps the scale finite.
+        scale = max((threshold - float(np.median(normals))) / np.log(9), 0.01 * max(abs(threshold), 1e-3))
+        of = f" of {given}" if given > len(normals) else ""
+        basis = f"{len(normals)}{of} normal photos, each scored {scored}; false-alarm rate at most {rate:.3g}"
+        return cls(threshold, float(scale), basis)
+
 
 def conformal_threshold(normals: Array, false_alarm_rate: float) -> tuple[float, float]:
     """Threshold from scores of normal photos, and the false-alarm rate it can promise.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from tools.bank import PATCHES, Bank, extended, global_bank, local_bank
-from tools.calibration import Calibration, Drift, conformal_threshold, drift_of, supported_rate
+from tools.calibration import Calibration, Drift, drift_of, supported_rate
 from tools.choice import SAMPLE, Choice, choose_settings
 from tools.detector import Array, Detection, DetectorError, PatchEncoder, detection
 from tools.matching import score_of, smoothed
@@ -125,13 +125,8 @@ class FittedDetector:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """Threshold by the conformal rank of the normals' scores; the median normal photo gets a score of 0.1."""
-        threshold, rate = conformal_threshold(self.normals, self.asked)
-        # With almost equal normals a floor keeps the scale finite.
-        scale = max((threshold - float(np.median(self.normals))) / np.log(9), 0.01 * max(abs(threshold), 1e-3))
-        of = f" of {self.given}" if self.given > len(self.normals) else ""
-        basis = f"{len(self.normals)}{of} normal photos, each scored without its own patches; false-alarm rate at most {rate:.3g}"
-        return Calibration(threshold, float(scale), basis)
+        """Threshold by the conformal rank of the normals' scores."""
+        return Calibration.from_normals(self.normals, self.asked, "without its own patches", self.given)
 
     @property
     def strange(self) -> list[int]:

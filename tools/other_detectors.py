@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.calibration import Calibration, conformal_threshold
+from tools.calibration import Calibration, supported_rate
 from tools.detector import Array, Detection, DetectorError
 from tools.folder import whole_folder
 
@@ -145,13 +145,8 @@ def fit_other(
     if model.folds:
         model.fit(prepared)
     normals = np.array([scores[i] for i in sorted(scores)], np.float32)
-    threshold, rate = conformal_threshold(normals, false_alarm_rate)
-    # As for the plain detector, the median normal photo has a score of 0.1.
-    scale = float(max((threshold - float(np.median(normals))) / np.log(9), 0.01 * max(abs(threshold), 1e-3)))
-    basis = (
-        f"{len(normals)} normal photos, each scored by a {name} fitted without it; false-alarm rate at most {rate:.3g}"
-    )
-    calibration = Calibration(threshold, scale, basis)
+    calibration = Calibration.from_normals(normals, false_alarm_rate, f"by a {name} fitted without it")
+    rate = max(false_alarm_rate, supported_rate(len(normals)))
     return OtherDetector(name, model, calibration, rate=rate, asked=false_alarm_rate, normals=normals)
 
 
