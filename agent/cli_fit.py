@@ -77,7 +77,7 @@ def fit(
             else:
                 made = _fit(detector, eye, normals, false_alarm_rate, weights, download)
             summary = summarise(category, folder, made, normals)
-        _save(made, folder)
+        made.save(folder)
         page = write_fit_page(summary, folder if out is None else out)
     for warning in summary.warnings:
         typer.echo(f"note: {warning}", err=True)
@@ -132,17 +132,6 @@ def _fit(
     model = model_of(name, eye, weights=weights, download=download)
     with _read(normals) as photos:
         return fit_other(name, model, photos, rate)
-
-
-def _save(made: FittedDetector | OtherDetector, folder: Path) -> None:
-    from tools.card import save_detector
-    from tools.fit import FittedDetector
-    from tools.other_detectors import save_other
-
-    if isinstance(made, FittedDetector):
-        save_detector(made, folder)
-    else:
-        save_other(made, folder)
 
 
 def _check(known: FittedDetector, normals: Normals) -> None:

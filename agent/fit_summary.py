@@ -128,8 +128,7 @@ def _overlay(detector: FittedDetector | OtherDetector, index: int, file: Path) -
         # Without its own patches, or it would lie at a distance of almost 0 everywhere.
         features = detector.settings.features(detector.encoder, photo)
         raw_map = smoothed(detector.bank.distance(features, index))
-        usual = raw_map if detector.usual is None else detector.usual(raw_map)
-        anomaly_map = detection(usual, detector.calibration, photo).anomaly_map
+        anomaly_map = detection(raw_map, detector.calibration, photo).anomaly_map
     else:
         anomaly_map = detector.detect(photo).anomaly_map
     # Most normals stay below the threshold, where no colour shows: a box says which place is the strangest.
@@ -143,7 +142,6 @@ def _settings(detector: FittedDetector) -> Mapping[str, str]:
     return {
         "matching": "with patches near the same place" if chosen.local else "with patches anywhere",
         "light": "evened out" if chosen.flatten else "as it is",
-        "distance": "against what is usual at each place" if chosen.per_position else "the same everywhere",
         "scale": f"{chosen.side} px",
     }
 

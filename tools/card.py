@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import asdict
@@ -16,9 +15,9 @@ from tools.calibration import photos_needed
 from tools.choice import Choice
 from tools.detector import DetectorError, PatchEncoder
 from tools.fit import FittedDetector
-from tools.folder import whole_folder
+from tools.folder import read_checked, write_checked
 from tools.other_detectors import NAMES, OtherDetector, load_other
-from tools.settings import Settings, Usual
+from tools.settings import Settings
 
 _FORMAT = 2
 _BANK, _CARD = "bank.safetensors", "detector.json"
@@ -33,11 +32,12 @@ def save_detector(detector: FittedDetector, folder: Path) -> None:
     """
     from safetensors.numpy import save
 
-    data = save(_tensors(detector))
-    card = _card(detector) | {"bank_sha256": hashlib.sha256(data).hexdigest()}
-    with whole_folder(folder, frozenset({_CARD, _BANK}), what="detector folder") as made:
-        (made / _BANK).write_bytes(data)
-        (made / _CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    arrays = {
+        "patches": np.ascontiguousarray(detector.bank.patches),
+        "owners": np.ascontiguousarray(detector.bank.owners),
+        "normals": detector.normals,
+    }
+    write_checked(folder, _card(detector), save(arrays), (_CARD, _BANK), what="detector folder")
 
 
 def load_detector(folder: Path, encoder: PatchEncoder) -> FittedDetector:
@@ -50,22 +50,14 @@ def load_detector(folder: Path, encoder: PatchEncoder) -> FittedDetector:
     from safetensors.numpy import load
 
     again = f"fit it again with `sage-iad fit {folder.name} NORMAL_DIR`"
+    card, data = read_checked(folder, (_CARD, _BANK), version=_FORMAT, what="detector", again=again)
     try:
-        card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
-        if card["format"] != _FORMAT:
-            raise DetectorError(
-                f"detector {str(folder)!r}: has format {card['format']!r}, this version reads {_FORMAT}; {again}"
-            )
-        data = (folder / _BANK).read_bytes()
-        if hashlib.sha256(data).hexdigest() != card["bank_sha256"]:
-            raise DetectorError(f"detector {str(folder)!r}: {_BANK} does not match its card; {again}")
         tensors = load(data)
         made_with = card["encoder"]
         made = FittedDetector(
             encoder,
             Choice(Settings(**card["settings"]), dict(card["settings_tried"]), str(card["settings_why"])),
             Bank(tensors["patches"], tensors["owners"]),
-            Usual(tensors["usual_mean"], tensors["usual_spread"]) if card["settings"]["per_position"] else None,
             tensors["normals"],
             tuple(card["normals"]["names"]),
             float(card["false_alarm_rate_asked"]),
@@ -74,7 +66,7 @@ def load_detector(folder: Path, encoder: PatchEncoder) -> FittedDetector:
         _check(made, card, folder, again)
     except DetectorError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise DetectorError(
             f"detector {str(folder)!r}: cannot be read ({type(error).__name__}: {error}); {again}"
         ) from error
@@ -113,17 +105,6 @@ def detector_folder(home: Path, category: str) -> Path:
     return home / "detectors" / category
 
 
-def _tensors(detector: FittedDetector) -> dict[str, Any]:
-    arrays = {
-        "patches": np.ascontiguousarray(detector.bank.patches),
-        "owners": np.ascontiguousarray(detector.bank.owners),
-        "normals": detector.normals,
-    }
-    if detector.usual is not None:
-        arrays |= {"usual_mean": detector.usual.mean, "usual_spread": detector.usual.spread}
-    return arrays
-
-
 def _card(detector: FittedDetector) -> dict[str, Any]:
     strange = detector.strange
     return {
@@ -156,6 +137,8 @@ def _check(detector: FittedDetector, card: dict[str, Any], folder: Path, again: 
         raise DetectorError(
             f"detector {str(folder)!r}: expected {count} normal photos with a name and a score; {again}"
         )
+    if asdict(detector.settings) != card["settings"]:
+        raise DetectorError(f"detector {str(folder)!r}: settings {card['settings']!r} are not complete; {again}")
     if bank.local != detector.settings.local or bank.owners.shape != bank.patches.shape[:-1]:
         raise DetectorError(f"detector {str(folder)!r}: the bank has the shape {bank.patches.shape}; {again}")
     found = detector.calibration

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tools.bank import global_bank, local_bank
 from tools.matching import score_of, smoothed
 from tools.pseudo_defects import pseudo_defect
-from tools.settings import PLAIN, Settings, Usual, squashed
+from tools.settings import PLAIN, Settings, squashed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -120,13 +120,9 @@ class _Sample:
         seen, spoilt = self._features(settings)
         bank = local_bank(seen, seed=self.seed) if settings.local else global_bank(seen, seed=self.seed, spread=False)
         normals, defects = [], []
-        maps = np.stack([smoothed(bank.distance(features, i)) for i, features in enumerate(seen)])
-        for i, (own, photos) in enumerate(zip(maps, spoilt, strict=True)):
-            usual = Usual.of(np.delete(maps, i, 0)) if settings.per_position else None
-            raw = [own, *(smoothed(bank.distance(features, i)) for features in photos)]
-            scores = [score_of(m if usual is None else usual(m)) for m in raw]
-            normals.append(scores[0])
-            defects.append(scores[1:])
+        for i, (own, photos) in enumerate(zip(seen, spoilt, strict=True)):
+            normals.append(score_of(smoothed(bank.distance(own, i))))
+            defects.append([score_of(smoothed(bank.distance(features, i))) for features in photos])
         return Scores(np.array(normals, np.float32), np.array(defects, np.float32))
 
     def _features(self, settings: Settings) -> tuple[list[Array], list[list[Array]]]:

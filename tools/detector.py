@@ -72,10 +72,15 @@ class Detector(Protocol):
         ...
 
 
-def detection(raw_map: Array, calibration: Calibration, image: Image.Image) -> Detection:
+def detection(raw_map: Array, calibration: Calibration, image: Image.Image, raw: float | None = None) -> Detection:
+    """A raw map, (h, w), at the size of its photo and in calibrated units.
+
+    Args:
+        raw: image score of the map's maker; none: `score_of` the map.
+    """
     from PIL import Image as PILImage
 
-    raw = score_of(raw_map)
+    raw = score_of(raw_map) if raw is None else raw
     full = np.asarray(PILImage.fromarray(raw_map, mode="F").resize(image.size, PILImage.Resampling.BILINEAR))
     return Detection(calibration.unit(full).astype(np.float32), float(calibration.unit(raw)), raw, calibration)
 

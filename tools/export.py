@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tools.bank import WINDOW
 from tools.calibration import Calibration
 from tools.detector import Detection, DetectorError, detection
-from tools.folder import whole_folder
+from tools.folder import read_checked, whole_folder
 from tools.matching import smoothed
 from tools.separable import along_one_axis
 from tools.settings import light_matrix, squashed
@@ -63,8 +63,6 @@ def graph_of(detector: FittedDetector, network: torch.nn.Module) -> torch.nn.Mod
         bank: Tensor
         light: Tensor
         empty: Tensor
-        usual: Tensor
-        spread: Tensor
 
         def __init__(self) -> None:
             super().__init__()
@@ -79,8 +77,6 @@ def graph_of(detector: FittedDetector, network: torch.nn.Module) -> torch.nn.Mod
             if bank.local:
                 empty = np.pad(bank.owners, ((WINDOW, WINDOW), (WINDOW, WINDOW), (0, 0)), constant_values=-1) < 0
                 constants["empty"] = empty.astype(np.float32)
-            if detector.usual is not None:
-                constants |= {"usual": detector.usual.mean, "spread": detector.usual.spread}
             for name, value in constants.items():
                 self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, np.float32)))
             if settings.flatten:
@@ -94,8 +90,6 @@ def graph_of(detector: FittedDetector, network: torch.nn.Module) -> torch.nn.Mod
             cosine = self.local_cosine(features) if bank.local else (features @ self.bank.T).amax(1)
             distance = (2 - 2 * cosine).clamp(min=0).sqrt().reshape(cells, cells)
             raw_map = self.smooth @ distance @ self.smooth.T
-            if detector.usual is not None:
-                raw_map = (raw_map - self.usual) / self.spread
             score = self.unit(raw_map[inner, inner].flatten().amax(0))
             return self.unit(self.enlarge @ raw_map @ self.enlarge.T), score, raw_map
 
@@ -208,20 +202,11 @@ class OnnxDetector:
             DetectorError: missing or damaged.
         """
         again = "export it again with `sage-iad export`"
+        card, data = read_checked(folder, (CARD, MODEL), version=_FORMAT, what="export", again=again)
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-            if card["format"] != _FORMAT:
-                raise DetectorError(
-                    f"export {str(folder)!r}: has format {card['format']!r}, this version reads {_FORMAT}; {again}"
-                )
-            data = (folder / MODEL).read_bytes()
-            if hashlib.sha256(data).hexdigest() != card["sha256"]:
-                raise DetectorError(f"export {str(folder)!r}: {MODEL} does not match its card; {again}")
             calibration = Calibration(float(card["threshold"]), float(card["scale"]), str(card["basis"]))
             side = int(card["side"])
-        except DetectorError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise DetectorError(
                 f"export {str(folder)!r}: cannot be read ({type(error).__name__}: {error}); {again}"
             ) from error

@@ -20,7 +20,7 @@ from tools.calibration import Calibration, Drift, drift_of, supported_rate
 from tools.choice import SAMPLE, Choice, choose_settings
 from tools.detector import Array, Detection, DetectorError, PatchEncoder, detection
 from tools.matching import score_of, smoothed
-from tools.settings import Settings, Usual
+from tools.settings import Settings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -80,14 +80,8 @@ def fit_detector(
     features += [chosen.features(encoder, photo) for photo in islice(source, MAX_PHOTOS - SAMPLE)]
     known = [f"photo {i}" for i in range(1, len(features) + 1)] if names is None else list(names[: len(features)])
     made = local_bank(features, seed=seed) if chosen.local else global_bank(features, bank, seed)
-    maps = np.stack([smoothed(made.distance(f, i)) for i, f in enumerate(features)])
-    usual = Usual.of(maps) if chosen.per_position else None
-    if usual is not None:
-        maps = np.stack([Usual.of(np.delete(maps, i, 0))(raw_map) for i, raw_map in enumerate(maps)])
-    normals = np.array([score_of(raw_map) for raw_map in maps], np.float32)
-    return FittedDetector(
-        encoder, choice, made, usual, normals, tuple(known), false_alarm_rate, max(given or 0, len(normals))
-    )
+    normals = np.array([score_of(smoothed(made.distance(f, i))) for i, f in enumerate(features)], np.float32)
+    return FittedDetector(encoder, choice, made, normals, tuple(known), false_alarm_rate, max(given or 0, len(normals)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +91,6 @@ class FittedDetector:
     encoder: PatchEncoder
     choice: Choice
     bank: Bank
-    usual: Usual | None
-    """Mean and spread of the distance at each place, where the settings ask for it."""
     normals: Array
     """Raw score of every normal photo against the patches of the others, (n,)."""
     names: tuple[str, ...]
@@ -142,7 +134,7 @@ class FittedDetector:
 
     def raw_map(self, image: Image.Image) -> Array:
         """(h, w), uncalibrated."""
-        return self._raw_map(self.settings.features(self.encoder, image))
+        return smoothed(self.bank.distance(self.settings.features(self.encoder, image)))
 
     def detect(self, image: Image.Image) -> Detection:
         """Score one RGB photo."""
@@ -164,7 +156,7 @@ class FittedDetector:
                     f"bank: full after {len(scores)} of the added photos; fit again with all normal photos, these among them"
                 )
             features = self.settings.features(self.encoder, photo)
-            scores.append(score_of(replace(self, bank=bank)._raw_map(features)))
+            scores.append(score_of(smoothed(bank.distance(features))))
             bank = extended(bank, features, len(self.normals) + len(scores) - 1)
         start = len(self.names) + 1
         known = [f"photo {i}" for i in range(start, start + len(scores))] if names is None else names[: len(scores)]
@@ -187,7 +179,3 @@ class FittedDetector:
         from tools.card import save_detector
 
         save_detector(self, folder)
-
-    def _raw_map(self, features: Array) -> Array:
-        raw_map = smoothed(self.bank.distance(features))
-        return raw_map if self.usual is None else self.usual(raw_map)

@@ -1,13 +1,16 @@
-"""Folders that are written whole or not at all."""
+"""Folders of a card in JSON and its data: written whole or not at all, read only where the two belong together."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tools.detector import DetectorError
 
@@ -49,3 +52,52 @@ def whole_folder(folder: Path, marks: frozenset[str], *, what: str) -> Iterator[
         raise DetectorError(
             f"{what} {str(folder)!r}: cannot be written ({error.strerror or error}); choose a folder that can"
         ) from error
+
+
+def write_checked(folder: Path, card: dict[str, Any], data: bytes, names: tuple[str, str], *, what: str) -> None:
+    """Write a card, with the SHA-256 of its data, and the data; an older pair there is replaced.
+
+    Args:
+        folder: to write to, whole or not at all.
+        card: all but `sha256`.
+        data: such as safetensors.
+        names: of the two files, the card first.
+        what: name of the folder for messages.
+
+    Raises:
+        DetectorError: the folder cannot be written, or holds something else.
+    """
+    card = card | {"sha256": hashlib.sha256(data).hexdigest()}
+    with whole_folder(folder, frozenset(names), what=what) as made:
+        (made / names[1]).write_bytes(data)
+        (made / names[0]).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def read_checked(
+    folder: Path, names: tuple[str, str], *, version: int, what: str, again: str
+) -> tuple[dict[str, Any], bytes]:
+    """Read a card and the data it belongs to.
+
+    Args:
+        folder: with the two.
+        names: of the two files, the card first.
+        version: that the card must have as its `format`.
+        what: name of the folder for messages, such as `detector`.
+        again: what to do about a folder that cannot be used.
+
+    Raises:
+        DetectorError: missing, damaged, or of another version.
+    """
+    try:
+        card = json.loads((folder / names[0]).read_text(encoding="utf-8"))
+        found, digest = card["format"], card.get("sha256")
+        data = (folder / names[1]).read_bytes() if found == version else b""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DetectorError(
+            f"{what} {str(folder)!r}: cannot be read ({type(error).__name__}: {error}); {again}"
+        ) from error
+    if found != version:
+        raise DetectorError(f"{what} {str(folder)!r}: has format {found!r}, this version reads {version}; {again}")
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise DetectorError(f"{what} {str(folder)!r}: {names[1]} does not match its card; {again}")
+    return card, data

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -12,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.calibration import Calibration, supported_rate
-from tools.detector import Array, Detection, DetectorError
-from tools.folder import whole_folder
+from tools.detector import Array, Detection, DetectorError, detection
+from tools.folder import read_checked, write_checked
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -108,12 +106,31 @@ class OtherDetector:
         The image score is the model's own. Where that is more than the map's maximum, as for WinCLIP, a map can stay
         below 0.5 in a photo that is above it.
         """
-        from PIL import Image as PILImage
-
         raw_map, raw = self.model.score(self.model.prepare(image))
-        full = np.asarray(PILImage.fromarray(raw_map, mode="F").resize(image.size, PILImage.Resampling.BILINEAR))
-        unit = self.calibration.unit
-        return Detection(unit(full).astype(np.float32), float(unit(raw)), raw, self.calibration)
+        return detection(raw_map, self.calibration, image, raw)
+
+    def save(self, folder: Path) -> None:
+        """Write state dict and card to `folder`, whole or not at all; an older detector there is replaced.
+
+        Raises:
+            DetectorError: the folder cannot be written, or holds something else.
+        """
+        from safetensors.numpy import save
+
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.model.state().items()}
+        card = {
+            "format": _FORMAT,
+            "detector": self.name,
+            "made_with": self.model.made_with,
+            "weights": None if (weights := getattr(self.model, "weights", None)) is None else str(weights),
+            "threshold": self.calibration.threshold,
+            "scale": self.calibration.scale,
+            "basis": self.calibration.basis,
+            "false_alarm_rate": self.rate,
+            "false_alarm_rate_asked": self.asked,
+        }
+        data = save(arrays | {_NORMALS: self.normals})
+        write_checked(folder, card, data, (_CARD, _STATE), what="detector folder")
 
 
 def fit_other(
@@ -162,37 +179,10 @@ def _sample(photos: Iterable[NDArray[Any]], seed: int) -> tuple[list[NDArray[Any
     return kept, given
 
 
-def save_other(detector: OtherDetector, folder: Path) -> None:
-    """Write state dict and card to `folder`, whole or not at all; an older detector there is replaced.
-
-    Raises:
-        DetectorError: the folder cannot be written, or holds something else.
-    """
-    from safetensors.numpy import save
-
-    arrays = {name: np.ascontiguousarray(array) for name, array in detector.model.state().items()}
-    data = save(arrays | {_NORMALS: detector.normals})
-    card = {
-        "format": _FORMAT,
-        "detector": detector.name,
-        "made_with": detector.model.made_with,
-        "weights": None if (weights := getattr(detector.model, "weights", None)) is None else str(weights),
-        "threshold": detector.calibration.threshold,
-        "scale": detector.calibration.scale,
-        "basis": detector.calibration.basis,
-        "false_alarm_rate": detector.rate,
-        "false_alarm_rate_asked": detector.asked,
-        "state_sha256": hashlib.sha256(data).hexdigest(),
-    }
-    with whole_folder(folder, frozenset({_CARD}), what="detector folder") as made:
-        (made / _STATE).write_bytes(data)
-        (made / _CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-
-
 def load_other(
     folder: Path, encoder: PatchEncoder, *, weights: Path | None = None, download: bool = False
 ) -> OtherDetector:
-    """Read a detector that `save_other` wrote.
+    """Read a detector that `OtherDetector.save` wrote.
 
     Args:
         folder: with its state dict and card.
@@ -207,15 +197,8 @@ def load_other(
     from safetensors.numpy import load
 
     again = f"fit it again with `sage-iad fit {folder.name} NORMAL_DIR`"
+    card, data = read_checked(folder, (_CARD, _STATE), version=_FORMAT, what="detector", again=again)
     try:
-        card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
-        if card["format"] != _FORMAT:
-            raise DetectorError(
-                f"detector {str(folder)!r}: has format {card['format']!r}, this version reads {_FORMAT}; {again}"
-            )
-        data = (folder / _STATE).read_bytes()
-        if hashlib.sha256(data).hexdigest() != card["state_sha256"]:
-            raise DetectorError(f"detector {str(folder)!r}: {_STATE} does not match its card; {again}")
         state = load(data)
         kept = None if card["weights"] is None else Path(card["weights"])
         known = kept if weights is None and kept is not None and kept.is_file() else weights

@@ -1,4 +1,4 @@
-"""Settings of a fitted detector that depend on the product, and how a photo and a map are treated under them."""
+"""Settings of a fitted detector that depend on the product, and how a photo is treated under them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,6 @@ class Settings:
     """Even out the light before encoding."""
     local: bool = False
     """Match a patch with normal patches at most two cells away, for products that always lie alike."""
-    per_position: bool = False
-    """Measure the distance at each place against what is usual there. Not among those that are chosen: pseudo-defects
-    favour it where it costs most, on products that do not fill the photo."""
 
     def features(self, encoder: PatchEncoder, photo: Image.Image) -> Array:
         """Patches of one RGB photo under these settings: (h, w, d), rows of length 1."""
@@ -46,7 +43,6 @@ class Settings:
             f"{self.side} px",
             "local matching" if self.local else "global matching",
             *(["flattened light"] if self.flatten else []),
-            *(["normalised at each place"] if self.per_position else []),
         ])  # fmt: skip
 
 
@@ -89,21 +85,3 @@ def flattened(photo: Image.Image) -> Image.Image:
     flat = pixels / np.maximum(blur @ pixels.mean(-1) @ blur.T, 8)[..., None]
     flat = (flat - flat.mean()) / max(float(flat.std()), 1e-3)
     return PILImage.fromarray(np.clip(127.5 + 50 * flat, 0, 255).astype(np.uint8))
-
-
-@dataclass(frozen=True)
-class Usual:
-    """Mean and spread of the held-out distance at each place, (h, w) each."""
-
-    mean: Array
-    spread: Array
-
-    @classmethod
-    def of(cls, maps: Array) -> Usual:
-        """From held-out maps of normal photos, (n, h, w); n ≥ 2. Smoothed, since n is small; and the spread never near 0."""
-        spread = smoothed(maps.std(0, ddof=1))
-        return cls(smoothed(maps.mean(0)), spread + max(float(np.median(spread)), 1e-6))
-
-    def __call__(self, raw_map: Array) -> Array:
-        """Standardised map, (h, w)."""
-        return np.asarray((raw_map - self.mean) / self.spread, np.float32)

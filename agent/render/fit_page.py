@@ -131,15 +131,10 @@ def write_fit_page(summary: FitSummary, folder: Path) -> Path:
     place = folder / "fit.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=".fit-", suffix=".html", dir=folder)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(page)
-            os.chmod(scratch, 0o644)  # mkstemp makes it readable to its owner alone
-            os.replace(scratch, place)
-        except BaseException:
-            os.unlink(scratch)
-            raise
+        with tempfile.TemporaryDirectory(prefix=".fit-", dir=folder) as scratch:
+            made = Path(scratch, place.name)
+            made.write_text(page, encoding="utf-8")
+            os.replace(made, place)
     except OSError as error:
         raise InputError(
             f"page {str(place)!r}: cannot be written ({error.strerror}); give a folder that can with --out"

@@ -5,26 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from refusals import refusal
 
 from tools.card import detector_folder, find_detector, load_detector, save_detector
-from tools.detector import DetectorError
 from tools.fit import FittedDetector, fit_detector
 from tools.settings import Settings
-
-
-def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(DetectorError) as caught:
-        call()
-    line = str(caught.value)
-    assert isinstance(caught.value, ValueError)
-    assert line.splitlines() == [line]
-    return line
 
 
 @pytest.fixture
@@ -144,7 +134,7 @@ def spoil(folder: Path, **changes: Any) -> None:
 
 @pytest.mark.parametrize(
     "card",
-    [b"", b"{", b"[]", b"null", b'"text"', b"{}", b"\xff\xfe\x00", b'{"bank_sha256": 1}', b"{\n\n  1: 2\n}"],
+    [b"", b"{", b"[]", b"null", b'"text"', b"{}", b"\xff\xfe\x00", b'{"sha256": 1}', b"{\n\n  1: 2\n}"],
 )
 def test_a_damaged_card_is_refused(fitted: FittedDetector, encoder: Any, tmp_path: Path, card: bytes) -> None:
     save_detector(fitted, tmp_path / "plates")
@@ -159,7 +149,7 @@ def test_a_damaged_card_is_refused(fitted: FittedDetector, encoder: Any, tmp_pat
     [
         {"threshold": None}, {"threshold": "high"}, {"threshold": [1]}, {"threshold": float("nan")}, {"scale": 0.0},
         {"scale": -1.0}, {"scale": "wide"}, {"encoder": None}, {"false_alarm_rate": None}, {"basis": None}, {"format": 1}, {"settings": None},
-        {"settings": {"side": 224}}, {"settings": {"local": True, "per_position": False}}, {"normals": {"given": 9, "count": 9, "names": []}},
+        {"settings": {"side": 224}}, {"settings": {"local": True, "colour": False}}, {"normals": {"given": 9, "count": 9, "names": []}},
         {"false_alarm_rate_asked": 0.5},
     ],
 )  # fmt: skip
@@ -189,7 +179,7 @@ def test_a_bank_that_is_no_safetensors_is_refused_even_with_a_matching_card(
 ) -> None:
     save_detector(fitted, tmp_path / "plates")
     (tmp_path / "plates" / "bank.safetensors").write_bytes(b"nothing of the kind")
-    spoil(tmp_path / "plates", bank_sha256=hashlib.sha256(b"nothing of the kind").hexdigest())
+    spoil(tmp_path / "plates", sha256=hashlib.sha256(b"nothing of the kind").hexdigest())
     assert "cannot be read" in refusal(lambda: load_detector(tmp_path / "plates", encoder))
 
 
@@ -221,7 +211,7 @@ def test_bad_category_names_are_refused(category: str) -> None:
     assert line.startswith(f"category {category!r}: expected")
 
 
-@pytest.mark.parametrize("settings", [Settings(local=True), Settings(flatten=True, per_position=True), Settings(320)])
+@pytest.mark.parametrize("settings", [Settings(local=True), Settings(flatten=True), Settings(320)])
 def test_every_setting_comes_back_with_the_same_scores(
     encoder: Any, photos: Any, tmp_path: Path, settings: Settings
 ) -> None:
@@ -238,7 +228,7 @@ def test_the_card_states_what_a_reader_asks(fitted: FittedDetector, tmp_path: Pa
     fitted.save(tmp_path / "plates")
     card = json.loads((tmp_path / "plates" / "detector.json").read_text())
     assert card["encoder"] == "colours-1"
-    assert card["settings"] == {"side": 224, "flatten": False, "local": False, "per_position": False}
+    assert card["settings"] == {"side": 224, "flatten": False, "local": False}
     assert card["false_alarm_rate_asked"] == 0.1
     assert card["false_alarm_rate"] == pytest.approx(1 / 6)
     assert card["photos_needed_for_asked"] == 9

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from tools.choice import FEWEST, START, STEPS, Choice, Scores, choose_settings, clearly_better
 from tools.pseudo_defects import KINDS, pseudo_defect
-from tools.settings import PLAIN, Settings, Usual, flattened, light
+from tools.settings import PLAIN, Settings, flattened, light
 
 Array = NDArray[np.float32]
 
@@ -138,21 +138,6 @@ def test_light_is_linear_along_each_axis() -> None:
     np.testing.assert_allclose(light(np.full((56, 56), 80, np.float32)), 80, atol=1e-3)
 
 
-def test_usual_standardises_each_place() -> None:
-    rng = np.random.default_rng(0)
-    loud = np.ones((12, 12), np.float32)
-    loud[:, 6:] = 5
-    maps = (loud + loud * 0.1 * rng.standard_normal((40, 12, 12))).astype(np.float32)
-    usual = Usual.of(maps)
-    seen = usual(maps.mean(0))
-    assert np.abs(np.delete(seen, [4, 5, 6, 7], 1)).max() < 1
-    raised = maps.mean(0) + 1
-    assert usual(raised)[5, 1] > 1.5 * usual(raised)[5, 10] > 0
-    assert np.isfinite(Usual.of(np.ones((3, 5, 5), np.float32))(np.ones((5, 5), np.float32))).all()
-
-
 def test_words_name_every_change() -> None:
     assert PLAIN.words() == "224 px, global matching"
-    assert (
-        Settings(320, True, True, True).words() == "320 px, local matching, flattened light, normalised at each place"
-    )
+    assert Settings(320, True, True).words() == "320 px, local matching, flattened light"

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refusal
 
 import tools.bank
-from tools.detector import DetectorError
 from tools.fit import MAX_PHOTOS, fit_detector, sample_photos
 from tools.matching import score_of
 from tools.settings import PLAIN, Settings
 
 ALL_PATCHES = 10**9
 """A bank this large keeps every patch, and the coreset is left out."""
-
-
-def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(DetectorError) as caught:
-        call()
-    line = str(caught.value)
-    assert isinstance(caught.value, ValueError)
-    assert line.splitlines() == [line]
-    return line
 
 
 # --- the promise ---
@@ -121,7 +112,7 @@ def test_a_rate_that_makes_no_sense_is_refused(encoder: Any, photos: Any, rate: 
 def test_each_setting_keeps_the_promise(encoder: Any, photos: Any) -> None:
     rate, normals, fresh = 0.1, 19, 10
     encoder.cells = 8
-    for settings in (Settings(local=True), Settings(per_position=True), Settings(local=True, per_position=True)):
+    for settings in (Settings(local=True), Settings(flatten=True), Settings(local=True, flatten=True)):
         shares = []
         for fit in range(30):
             made = [photos.noisy(7_000_000 + 10_000 * fit + i, 8) for i in range(normals + fresh)]
@@ -198,7 +189,7 @@ def test_the_same_seed_gives_the_same_detector(encoder: Any, photos: Any) -> Non
 # --- additions and drift ---
 
 
-@pytest.mark.parametrize("settings", [PLAIN, Settings(local=True), Settings(per_position=True)])
+@pytest.mark.parametrize("settings", [PLAIN, Settings(local=True), Settings(flatten=True)])
 def test_an_added_false_alarm_is_an_alarm_no_more(encoder: Any, photos: Any, settings: Settings) -> None:
     normals = [photos.plain(colour=(110 + i, 120, 130 - i)) for i in range(9)]
     detector = fit_detector(encoder, normals, 0.1, settings=settings)

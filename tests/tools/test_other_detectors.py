@@ -12,23 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refusal
 
 from tools import other_detectors, padim, pretrained_weights
-from tools.detector import DetectorError
-from tools.other_detectors import NAMES, fit_other, load_other, model_of, save_other
+from tools.other_detectors import NAMES, fit_other, load_other, model_of
 from tools.padim import Padim
 from tools.pretrained import Pretrained
 from tools.pretrained_weights import RECIPES, find_weights
 
 SIDE = 56
-
-
-def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(DetectorError) as caught:
-        call()
-    line = str(caught.value)
-    assert line.splitlines() == [line]
-    return line
 
 
 def normals(photos: Any, count: int) -> list[Image.Image]:
@@ -102,7 +94,7 @@ def test_padim_keeps_a_seeded_choice_of_as_many_dimensions_as_the_size_allows(
 
 def test_a_detector_read_again_gives_the_same_scores(encoder: Any, photos: Any, tmp_path: Path) -> None:
     fitted = fit_other("padim", model_of("padim", encoder), normals(photos, 9), 0.2)
-    save_other(fitted, tmp_path / "plate")
+    fitted.save(tmp_path / "plate")
     read = load_other(tmp_path / "plate", encoder)
     ours, theirs = (d.detect(marked(photos.noisy(0))) for d in (fitted, read))
     assert ours.score == theirs.score
@@ -115,7 +107,7 @@ def test_a_detector_read_again_gives_the_same_scores(encoder: Any, photos: Any, 
 def test_damaged_or_foreign_detectors_are_refused(encoder: Any, photos: Any, tmp_path: Path) -> None:
     fitted = fit_other("padim", model_of("padim", encoder), normals(photos, 4), 0.2)
     folder = tmp_path / "plate"
-    save_other(fitted, folder)
+    fitted.save(folder)
     encoder.revision = "colours-2"
     assert "colours-1" in refusal(lambda: load_other(folder, encoder))
     encoder.revision = "colours-1"
@@ -129,7 +121,7 @@ def test_damaged_or_foreign_detectors_are_refused(encoder: Any, photos: Any, tmp
     assert "cannot be read" in refusal(lambda: load_other(folder, encoder))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    assert "holds something else" in refusal(lambda: save_other(fitted, tmp_path / "mine"))
+    assert "holds something else" in refusal(lambda: fitted.save(tmp_path / "mine"))
 
 
 def test_bad_input_is_refused(encoder: Any, photos: Any) -> None:
@@ -258,7 +250,7 @@ def test_a_pretrained_model_is_fitted_kept_and_read_again(
     assert found.anomaly_map.shape == (60, 90)
     assert np.isfinite(found.anomaly_map).all()
     assert 0 <= found.score <= 1
-    save_other(fitted, tmp_path / "detectors" / "plate")
+    fitted.save(tmp_path / "detectors" / "plate")
     assert not [key for key in after if key.startswith(f"{RECIPES[name].backbone}.")], "saved again with every detector"
     read = load_other(tmp_path / "detectors" / "plate", encoder)
     again = read.detect(photos.noisy(7).resize((90, 60)))
@@ -312,7 +304,7 @@ def test_winclip_is_fitted_kept_and_read_again(
     monkeypatch.setitem(RECIPES, "winclip", dataclasses.replace(RECIPES["winclip"], side=112))
     fitted = fit_other("winclip", model_of("winclip", encoder, weights=weights), normals(photos, 5), 0.5)
     assert len(fitted.normals) == 5
-    save_other(fitted, tmp_path / "detectors" / "plate")
+    fitted.save(tmp_path / "detectors" / "plate")
     read = load_other(tmp_path / "detectors" / "plate", encoder)
     ours, theirs = (d.detect(photos.noisy(7)) for d in (fitted, read))
     assert theirs.score == pytest.approx(ours.score, abs=1e-6)
