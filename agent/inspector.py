@@ -139,14 +139,23 @@ class Inspector:
         return fit_detector(self.encoder, loaded, false_alarm_rate, seed, given=len(photos))
 
     def vlm_alone(
-        self, image: ImageSource, *, reference: ImageSource | Sequence[ImageSource] | None = None
+        self,
+        image: ImageSource,
+        *,
+        reference: ImageSource | Sequence[ImageSource] | None = None,
+        heat_map: Image.Image | None = None,
     ) -> float | None:
-        """Probability of *anomalous* from the model alone, without tools or facts: the baseline the agent has to beat."""
+        """Probability of *anomalous* from the model alone, without tools or facts: a baseline the agent has to beat.
+
+        With `heat_map`, a picture of the photo with a detector's heat map over it, the model is shown that too.
+        """
         from agent.vlm.chat import probability_true
 
         photos = [load_image(image).pixels, *(load_image(r, argument="reference").pixels for r in _several(reference))]
+        views = Views(len(photos) - 1, heat_map=heat_map is not None)
+        shown = photos if heat_map is None else [*photos, heat_map]
         text = question_text(VERDICT_QUESTION, [], [])
-        return probability_true(self.vlm.ask(photos, Views(len(photos) - 1), text, max_tokens=1))
+        return probability_true(self.vlm.ask(shown, views, text, max_tokens=1))
 
     def _category(self, category: str | None) -> tuple[Detector | None, str | None]:
         """The fitted detector and the product family a name stands for."""

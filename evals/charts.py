@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = {"agent": "#2f7ed8", "detector": "#d9822b", "vlm": "#8a63d2"}
+COLOURS = {"agent": "#2f7ed8", "detector": "#d9822b", "vlm": "#8a63d2", "vlm_heatmap": "#c2549c", "blend": "#4b9c8f"}
 NORMAL, ANOMALOUS = "#2e9d62", "#d9463b"
 """Middle tones: they stand out on a white and on a dark page."""
 _INK = "#010203"  # stands for the page's own text colour, which matplotlib cannot name

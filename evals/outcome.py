@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from agent.report import Depth, InspectionReport, ModelInfo, Verdict
+from agent.render.overlay import overlay
+from agent.report import Depth, InspectionReport, ModelInfo, ReasoningStep, Verdict
 from evals.dataset import Sample, read_mask
 from evals.maps import Box, check_map, on_mask, pointed_at, reduce_map, reduce_mask, save_pair
+from evals.mle import MleScore
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from agent.images import ImageSource
     from evals.maps import Map, Mask
     from tools.detector import Detector
@@ -40,10 +44,14 @@ class Inspecting(Protocol):
         ...
 
     def vlm_alone(
-        self, image: ImageSource, *, reference: ImageSource | Sequence[ImageSource] | None = None
+        self,
+        image: ImageSource,
+        *,
+        reference: ImageSource | Sequence[ImageSource] | None = None,
+        heat_map: Image.Image | None = None,
     ) -> float | None:
-        """Probability of *anomalous* by the model without tools or facts; None for a model that gives
-        none."""
+        """Probability of *anomalous* by the model without tools or facts, with the heat map as a further picture
+        where it is given; None for a model that gives none."""
         ...
 
 
@@ -54,6 +62,8 @@ class Outcome(BaseModel):
 
     id: str
     """Of the sample: its path below the data folder."""
+    category: str
+    """The product."""
     label: Literal[0, 1]
     defect_type: str
     verdict: Verdict
@@ -63,6 +73,8 @@ class Outcome(BaseModel):
     """The detector's part of it alone, 0..1, 0.5 at its threshold."""
     vlm: float | None
     """The model asked alone, without tools or facts; not the part in the agent's score, which saw both."""
+    vlm_heatmap: float | None = None
+    """The same with the detector's heat map as a further picture."""
     boxes: list[Box]
     """Of the findings, highest score first; x0, y0, x1, y1 in pixels of the photo."""
     map: str
@@ -77,6 +89,12 @@ class Outcome(BaseModel):
     seconds: float
     """Wall time of the inspection, the baselines left out."""
     model: ModelInfo
+    named: str | None = None
+    """Kind of the first finding, in the words of the fact store's ontology; None without a finding, or at depth `screen`."""
+    reasoning: list[ReasoningStep] = []
+    """At depth `full`."""
+    mle: MleScore | None = None
+    """By the reference judge, at depth `full`."""
 
 
 def inspect_sample(
@@ -98,9 +116,11 @@ def inspect_sample(
     start = time.perf_counter()
     report = inspecting.inspect(sample.path, reference=list(references), depth=depth, detector=detector)
     seconds = time.perf_counter() - start
-    vlm = inspecting.vlm_alone(sample.path, reference=list(references))
     anomaly_map = report.pictures.anomaly_map
     check_map(anomaly_map, report.image.width, report.image.height)
+    vlm = inspecting.vlm_alone(sample.path, reference=list(references))
+    heat = overlay(report.pictures.photo, anomaly_map)
+    vlm_heatmap = inspecting.vlm_alone(sample.path, reference=list(references), heat_map=heat)
     mask = read_mask(*sample.masks) if sample.masks else None
     found = sorted(report.findings, key=lambda finding: finding.score, reverse=True)
     hit = detector_hit = None
@@ -111,12 +131,14 @@ def inspect_sample(
     save_pair(out / kept, reduce_map(anomaly_map), _reduced_truth(sample, mask, anomaly_map))
     return Outcome(
         id=sample.id,
+        category=sample.category,
         label=sample.label,
         defect_type=sample.defect_type,
         verdict=report.verdict,
         score=report.anomaly_score,
         detector=report.scores.detector,
         vlm=vlm,
+        vlm_heatmap=vlm_heatmap,
         boxes=[finding.box for finding in found],
         map=kept,
         hit=hit,
@@ -124,6 +146,8 @@ def inspect_sample(
         aligned=bool(sample.references) and tuple(references) == sample.references[:1],
         seconds=seconds,
         model=report.model,
+        named=found[0].defect_type if depth == "full" and found else None,
+        reasoning=report.reasoning,
     )
 
 

@@ -1,4 +1,4 @@
-"""results.json: what an evaluation found, beside its two baselines on the same photos."""
+"""results.json: what an evaluation found, beside its baselines on the same photos."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.fusion import Fusion
 from agent.report import Depth, ModelInfo, Setting, Verdict
 from evals import metrics
 from evals.dataset import GOOD
@@ -27,8 +28,13 @@ if TYPE_CHECKING:
 PER_TYPE = ("image_auroc", "image_ap", "miss")
 """Image metrics that say something about one defect type; the others are about the normal photos or all of
 them."""
+_NO_MAP = {name: Metric(None, reason="draws no map of its own") for name in PLACE_METRICS}
 THRESHOLD = 0.5
 """From which on a baseline's score is the verdict *anomalous*."""
+
+
+Baseline = Literal["detector", "vlm", "vlm_heatmap", "blend"]
+"""Detector alone; model alone, without tools or facts; model shown the detector's heat map; their fixed blend."""
 
 
 class _Part(BaseModel):
@@ -84,9 +90,9 @@ class Results(_Part):
     uncertain: int
     """Verdicts *uncertain*: neither right nor overkill nor miss."""
     metrics: dict[str, Metric]
-    baselines: dict[Literal["detector", "vlm"], dict[str, Metric]]
-    against_detector: dict[str, Metric]
-    """The agent's image metrics minus the plain detector's, with the interval of the paired difference."""
+    baselines: dict[Baseline, dict[str, Metric]]
+    against: dict[Baseline, dict[str, Metric]]
+    """The agent's image metrics minus the baseline's, with the interval of the paired difference."""
     per_category: dict[str, Category]
     cost: Cost
     notes: list[str]
@@ -156,10 +162,12 @@ def build(run: Run, out: Path) -> Results:
             },
             "vlm": {
                 **_baseline(outcomes, [o.vlm for o in outcomes], run.seed),
-                **{name: Metric(None, reason="the model alone draws no map") for name in PLACE_METRICS},
+                **_NO_MAP,
             },
+            "vlm_heatmap": {**_baseline(outcomes, [o.vlm_heatmap for o in outcomes], run.seed), **_NO_MAP},
+            "blend": {**_baseline(outcomes, [blend(o) for o in outcomes], run.seed), **_NO_MAP},
         },
-        against_detector=_against_detector(outcomes, run.seed),
+        against={name: _against(outcomes, scores, run.seed) for name, scores in baseline_scores(outcomes).items()},
         per_category=_per_category(run, pairs),
         cost=Cost(
             seconds=round(seconds, 3),
@@ -236,8 +244,23 @@ def _baseline(outcomes: Sequence[Outcome], scores: Sequence[float | None], seed:
     return _image_metrics([o for o, _ in scored], [s for _, s in scored], [called(s) for _, s in scored], seed)
 
 
-def _against_detector(outcomes: Sequence[Outcome], seed: int) -> dict[str, Metric]:
-    both = [(o, o.detector) for o in outcomes if o.detector is not None]
+def blend(outcome: Outcome) -> float | None:
+    """Detector and model alone with equal say: the mean of their log-odds."""
+    return None if outcome.detector is None or outcome.vlm is None else Fusion().fuse(outcome.detector, outcome.vlm)
+
+
+def baseline_scores(outcomes: Sequence[Outcome]) -> dict[Baseline, list[float | None]]:
+    """The scores of every baseline, in the order of the outcomes."""
+    return {
+        "detector": [o.detector for o in outcomes],
+        "vlm": [o.vlm for o in outcomes],
+        "vlm_heatmap": [o.vlm_heatmap for o in outcomes],
+        "blend": [blend(o) for o in outcomes],
+    }
+
+
+def _against(outcomes: Sequence[Outcome], scores: Sequence[float | None], seed: int) -> dict[str, Metric]:
+    both = [(o, s) for o, s in zip(outcomes, scores, strict=True) if s is not None]
     labels = [o.label for o, _ in both]
     found = {}
     for name in IMAGE_METRICS:

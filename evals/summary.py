@@ -57,7 +57,7 @@ def sentence(results: Results) -> str:
 def _standing(results: Results) -> tuple[list[str], list[str], list[str], list[str]]:
     """Metrics by how the agent stands: behind, level, ahead within chance, ahead by more than that."""
     behind, level, unsure, ahead = [], [], [], []
-    for name, difference in results.against_detector.items():
+    for name, difference in results.against["detector"].items():
         if difference.value is None:
             continue
         gain = -difference.value if name in LOWER_IS_BETTER else difference.value
@@ -93,8 +93,7 @@ def columns(results: Results) -> dict[str, dict[str, Metric]]:
     """The agent and its baselines, in the order of the table."""
     return {
         "agent": results.metrics,
-        "detector": results.baselines["detector"],
-        "vlm": results.baselines["vlm"],
+        **results.baselines,
     }
 
 

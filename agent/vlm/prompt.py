@@ -36,14 +36,16 @@ class NumberedFact:
 
 @dataclass(frozen=True)
 class Views:
-    """Which images stand before the text, in this order: test, references, close-up."""
+    """Which images stand before the text, in this order: test, references, close-up, heat map."""
 
     references: int = 0
     close_up: bool = False
+    heat_map: bool = False
 
     def labels(self) -> list[str]:
         """One label an image."""
-        return ["Test image:", *["Reference:"] * self.references, *(["Close-up:"] if self.close_up else [])]
+        extra = (["Close-up:"] if self.close_up else []) + (["Heat map of the test image:"] if self.heat_map else [])
+        return ["Test image:", *["Reference:"] * self.references, *extra]
 
 
 def plan_text(evidence: Sequence[tuple[str, str]]) -> str:

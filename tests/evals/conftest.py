@@ -127,7 +127,7 @@ class FakeInspector:
         self.fitted = list(photos)
         return self.detector
 
-    def vlm_alone(self, image: Any, *, reference: Any = None) -> float | None:
+    def vlm_alone(self, image: Any, *, reference: Any = None, heat_map: Any = None) -> float | None:
         return self.vlm
 
 

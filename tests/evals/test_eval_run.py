@@ -70,7 +70,7 @@ def test_results_json_has_the_shape_of_the_contract(fake: Fake, make_folder: Mak
     } <= set(read)
     assert read["task"] == "folder"
     assert set(read["metrics"]) == {*IMAGE_METRICS, *PLACE_METRICS}
-    assert set(read["baselines"]) == {"detector", "vlm"}
+    assert set(read["baselines"]) == {"detector", "vlm", "vlm_heatmap", "blend"}
     for figures in (read["metrics"], *read["baselines"].values()):
         for metric in figures.values():
             assert set(metric) == {"value", "ci95", "reason"}
@@ -244,7 +244,7 @@ def test_the_table_and_the_sentence(
     assert "inspecting" not in written.out
 
     def with_gain(**gains: Metric) -> Results:
-        return found.model_copy(update={"against_detector": gains})
+        return found.model_copy(update={"against": {**found.against, "detector": gains}})
 
     ahead = Metric(0.1, (0.05, 0.15))
     assert "beats the plain detector on image_auroc, each" in sentence(with_gain(image_auroc=ahead))
