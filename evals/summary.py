@@ -91,10 +91,7 @@ def table_notes(results: Results) -> list[str]:
 
 def columns(results: Results) -> dict[str, dict[str, Metric]]:
     """The agent and its baselines, in the order of the table."""
-    return {
-        "agent": results.metrics,
-        **results.baselines,
-    }
+    return {"agent": results.metrics} | {str(name): figures for name, figures in results.baselines.items()}
 
 
 def print_results(results: Results, console: Console | None = None) -> None:
