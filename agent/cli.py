@@ -10,6 +10,7 @@ import typer
 
 from agent.cli_data import data_app
 from agent.cli_errors import make_folder, one_line_errors, user_errors
+from agent.cli_eval import eval_app
 from agent.cli_fit import export, fit
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ app = typer.Typer(
 facts_app = typer.Typer(
     help="The fact store: what the agent knows of products and defects, and your own facts.", no_args_is_help=True
 )
-eval_app = typer.Typer(help="Measure the agent beside the plain detector and the plain model.", no_args_is_help=True)
 train_app = typer.Typer(help="Train the models from recipes; needs the `train` extra.", no_args_is_help=True)
 app.command()(fit)
 app.command()(export)
@@ -194,31 +194,6 @@ def _print_facts(facts: list[Any], as_json: bool) -> None:
         typer.echo(
             fact.model_dump_json() if as_json else f"{score}{fact.id}\n    {fact.text}\n    {fact.kind}; {fact.source}"
         )
-
-
-@eval_app.command("folder")
-def eval_folder(
-    data: Annotated[
-        Path, typer.Option(help="Folder in the layout of MVTec AD: train/good, test/good, test/DEFECT, ground_truth.")
-    ],
-    setting: Annotated[Setting, typer.Option(help="What the agent is given besides the photo.")] = "one-shot",
-    depth: Annotated[Depth, typer.Option(help="`screen` scores only; `full` reasons about every photo.")] = "screen",
-    limit: Annotated[int | None, typer.Option(help="At most so many photos, drawn by the seed.")] = None,
-    seed: Annotated[int, typer.Option(help="Chooses references and the photos of --limit.")] = 0,
-    model: Model = None,
-    out: Annotated[Path, typer.Option(help="Folder for results.json, report.html and the raw logs.")] = Path(
-        "runs/eval"
-    ),
-) -> None:
-    """Evaluate on a folder of labelled photos; prints the plain detector and the model alone beside the agent."""
-    from evals.dataset import EvalError
-
-    with one_line_errors(EvalError, extra="eval"):
-        make_folder(out)
-        from agent.inspector import Inspector
-        from evals.run import run_folder
-
-        run_folder(Inspector.load(model), data, setting=setting, depth=depth, limit=limit, seed=seed, out=out)
 
 
 @train_app.command("encoder")

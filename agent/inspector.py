@@ -6,19 +6,19 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from agent.fusion import Fusion
-from agent.graph import build_graph
+from agent.graph import Knowledge, build_graph
 from agent.images import ImageSource, InputError, LoadedImage, load_image
 from agent.model import Vlm, load_vlm
 from agent.report import Answer, CitedEvidence, CitedFact, Depth, InspectionReport, Pictures, Scores
 from agent.vlm import Eye
 from agent.vlm.nano import shipped
-from agent.vlm.prompt import VERDICT_QUESTION, Views, question_text
+from agent.vlm.prompt import VERDICT_QUESTION, Views, choice_text, question_text
 from tools.calibration import Calibration
 from tools.card import find_detector
 from tools.detector import Detector, PatchEncoder, ZeroShotDetector
@@ -28,14 +28,19 @@ from tools.reference import ReferenceDetector
 from tools.toolbox import Bench, build_tools
 
 if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
     from PIL import Image
 
+    from agent.sample import Gathered
     from knowledge import FactStore
+    from knowledge.facts import Fact
     from tools.evidence import Evidence
 
 MAX_QUESTION = 2_000
 """Characters of a question; more is a document, not a question."""
 MAX_REFERENCES = 8
+Part = Literal["facts", "zoom", "measure", "compare"]
+"""What an inspection can do without; the heat map it cannot."""
 
 
 def default_home() -> Path:
@@ -48,12 +53,33 @@ def default_home() -> Path:
 class Inspector:
     """Inspects photos with one model, one eye and one fact store."""
 
-    def __init__(self, vlm: Vlm, encoder: PatchEncoder, facts: FactStore, home: Path, weights: Path) -> None:
+    def __init__(
+        self,
+        vlm: Vlm,
+        encoder: PatchEncoder,
+        facts: FactStore,
+        home: Path,
+        weights: Path,
+        without: Collection[Part] = (),
+    ) -> None:
         self.vlm, self.encoder, self.facts, self.home, self.weights = vlm, encoder, facts, home, weights
+        self.without = without
 
     @classmethod
-    def load(cls, model: str | None = None, home: Path | None = None, eye: Path | None = None) -> Inspector:
-        """Load the parts; `model` as in `agent.model.load_vlm`, `eye` a folder of a trained encoder (default: the shipped one).
+    def load(
+        cls,
+        model: str | None = None,
+        home: Path | None = None,
+        eye: Path | None = None,
+        without: Collection[Part] = (),
+    ) -> Inspector:
+        """Load the parts.
+
+        Args:
+            model: as in `agent.model.load_vlm`.
+            home: folder of the agent's state; by default `default_home()`.
+            eye: folder of a trained encoder; by default the shipped one.
+            without: parts to do without, to measure what they are worth.
 
         Raises:
             InputError: the model cannot be loaded.
@@ -68,7 +94,7 @@ class Inspector:
             logging.disable_progress_bar()
         place = default_home() if home is None else home
         weights = shipped("sage-eye") if eye is None else eye
-        return cls(load_vlm(model), Eye.load(weights), FactStore(place / "facts"), place, weights)
+        return cls(load_vlm(model), Eye.load(weights), FactStore(place / "facts"), place, weights, without)
 
     def inspect(
         self,
@@ -117,10 +143,10 @@ class Inspector:
         images = ImageStore()
         images.add("test", photo.pixels)
         ids = tuple(images.add(f"reference-{i}", r.pixels) for i, r in enumerate(references, 1))
-        tools = build_tools(Bench(images, self.encoder, chosen, self.facts, ids, mm_per_px))
-        graph = build_graph(
-            vlm=self.vlm, tools=tools, facts=self.facts, images=images, fusion=self._fusion(chosen.setting)
-        )
+        facts = _NoFacts(self.facts) if "facts" in self.without else self.facts
+        tools = build_tools(Bench(images, self.encoder, chosen, facts, ids, mm_per_px))
+        used = [tool for tool in tools if tool.name not in self.without]
+        graph = build_graph(vlm=self.vlm, tools=used, facts=facts, images=images, fusion=self._fusion(chosen.setting))
         loaded = (time.perf_counter() - start) * 1000
         state = graph.invoke({
             "image_id": "test", "reference_ids": list(ids), "category": family, "question": question, "depth": depth,
@@ -151,11 +177,46 @@ class Inspector:
         """
         from agent.vlm.chat import probability_true
 
+        text = question_text(VERDICT_QUESTION, [], [])
+        return probability_true(self._ask_alone(image, reference, text, heat_map, max_tokens=1))
+
+    def answer_alone(
+        self, image: ImageSource, question: str, *, reference: ImageSource | Sequence[ImageSource] | None = None
+    ) -> str:
+        """The answer of the model alone, without tools or facts: a baseline the agent has to beat."""
+        return str(self._ask_alone(image, reference, question_text(question, [], [])).content).strip()
+
+    def choose_alone(
+        self,
+        image: ImageSource,
+        question: str,
+        options: Mapping[str, str],
+        *,
+        reference: ImageSource | Sequence[ImageSource] | None = None,
+    ) -> dict[str, float] | None:
+        """Probability of each option's letter by the model alone; see `agent.vlm.chat.letter_probabilities`."""
+        from agent.vlm.chat import letter_probabilities
+
+        reply = self._ask_alone(image, reference, choice_text(question, options), max_tokens=1)
+        return letter_probabilities(reply, list(options))
+
+    def gather(self, image: ImageSource, *, reference: ImageSource | Sequence[ImageSource] | None = None) -> Gathered:
+        """Inspect a photo in full once, to ask several questions about it; see `agent.sample.gather`."""
+        from agent.sample import gather
+
+        return gather(self, image, reference=reference)
+
+    def _ask_alone(
+        self,
+        image: ImageSource,
+        reference: ImageSource | Sequence[ImageSource] | None,
+        text: str,
+        heat_map: Image.Image | None = None,
+        **limits: Any,
+    ) -> BaseMessage:
         photos = [load_image(image).pixels, *(load_image(r, argument="reference").pixels for r in _several(reference))]
         views = Views(len(photos) - 1, heat_map=heat_map is not None)
-        shown = photos if heat_map is None else [*photos, heat_map]
-        text = question_text(VERDICT_QUESTION, [], [])
-        return probability_true(self.vlm.ask(shown, views, text, max_tokens=1))
+        return self.vlm.ask(photos if heat_map is None else [*photos, heat_map], views, text, **limits)
 
     def _category(self, category: str | None) -> tuple[Detector | None, str | None]:
         """The fitted detector and the product family a name stands for."""
@@ -210,6 +271,17 @@ class Inspector:
             Pictures(photo.pixels, tuple(r.pixels for r in references), images.anomaly_map("test-heatmap"))
         )
         return report
+
+
+class _NoFacts:
+    """Knows the names of products and defects, and no fact about them."""
+
+    def __init__(self, names: Knowledge) -> None:
+        self.resolve_category, self.defect_types = names.resolve_category, names.defect_types
+
+    def search(self, query: str, **filters: object) -> list[Fact]:
+        """Nothing."""
+        return []
 
 
 def _cited(item: Evidence) -> CitedEvidence:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agent.model import Vlm
 from agent.verify import problems_of
-from agent.vlm.prompt import VERDICT_QUESTION, Views, question_text, read_answer
+from agent.vlm.prompt import VERDICT_QUESTION, Views, choice_text, question_text, read_answer
 from tools.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -64,6 +64,18 @@ class Gathered:
         text = self._prompt.text + question_text(question, [], [])
         reply = self._vlm.ask(self._prompt.images, self._prompt.views, text, temperature=temperature, seed=seed)
         return str(reply.content).strip()
+
+    def choose(self, question: str, options: Mapping[str, str]) -> dict[str, float] | None:
+        """Probability of each option's letter, as `agent.vlm.chat.letter_probabilities`; `options` from letter to text.
+
+        Raises:
+            agent.images.InputError: the model gave no answer.
+        """
+        from agent.vlm.chat import letter_probabilities
+
+        text = self._prompt.text + choice_text(question, options)
+        reply = self._vlm.ask(self._prompt.images, self._prompt.views, text, max_tokens=1)
+        return letter_probabilities(reply, list(options))
 
     def support(self, answer: str) -> float | None:
         """Share of an answer's sentences that hold against what they cite, 0 to 1; None where it has no sentence."""

@@ -1,6 +1,6 @@
-"""Evaluation of the agent on folders of photos: metrics with intervals, results.json and report.html.
+"""Evaluation of the agent on labelled photos: metrics with intervals, results.json and report.html.
 
-`evals.run.run_folder` is the one call that does it all. Inspect AI, scikit-learn and matplotlib load where
+`evals.run.run_dataset` is the one call that does it all. Inspect AI, scikit-learn and matplotlib load where
 they are used, so that importing this package is cheap.
 """
 

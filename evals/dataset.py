@@ -1,4 +1,6 @@
-"""An MVTec-AD-like folder as a list of samples.
+"""What is evaluated: one folder of one's own, or a public benchmark, as its products and their test photos.
+
+A benchmark lies as its authors publish it; see `training.data.layouts`. A folder is laid out like MVTec AD:
 
 train/good/*                                  normal photos
 test/good/*                                   normal photos
@@ -12,32 +14,76 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 from evals.errors import EvalError
 from training.data import GOOD, DataError, Sample, read_mask
 from training.data.folders import PHOTO_SUFFIXES, read_tree
 
-__all__ = ["GOOD", "EvalError", "Folder", "Sample", "check_mask", "pick", "read_folder", "read_mask"]
+__all__ = ["GOOD", "EvalError", "Product", "Sample", "check_mask", "pick", "read_folder", "read_mask", "read_products"]
+
+TaskName = Literal["folder", "btad", "loco", "manta", "mpdd", "mvtec", "realiad", "visa"]
+"""What `sage-iad eval` calls a folder of one's own, and each benchmark."""
+_LAYOUTS = {"loco": "mvtec_loco", "mvtec": "mvtec_ad", "realiad": "real_iad"}  # the others are called the same
 
 _ORIENTATION, _LIES_DOWN = 0x0112, (5, 6, 7, 8)  # EXIF: values whose rotation swaps width and height
 
 
 @dataclass(frozen=True)
-class Folder:
-    """A data set of one product."""
+class Product:
+    """One product of a data set, which has normal photos of its own."""
 
     name: str
     root: Path
+    """Of the whole set: the ids of the samples are paths below it."""
     train: tuple[Path, ...]
     """Normal photos to learn from, sorted; may be empty."""
     samples: tuple[Sample, ...]
     """Test photos, sorted by defect type, then name; `references` hold the aligned one of the manifest."""
+    views: Mapping[Path, str] = field(default_factory=dict)
+    """Camera of a photo of `train`, in sets that take each part from several sides."""
 
 
-def read_folder(path: Path | str) -> Folder:
+def read_products(task: TaskName, data: Path | str, category: str | None = None) -> list[Product]:
+    """Read what a task evaluates, by product.
+
+    Args:
+        task: `folder`, which is one product, or a benchmark.
+        data: Folder that holds it.
+        category: One product of a benchmark; by default all of them.
+
+    Raises:
+        EvalError: an unknown task, a category of a folder, or data that cannot be read.
+    """
+    if task not in get_args(TaskName):
+        raise EvalError(f"task {task!r}: expected one of {', '.join(get_args(TaskName))}")
+    if task == "folder":
+        if category is not None:
+            raise EvalError(f"category {category!r}: a folder is one product; leave it out, or name a benchmark")
+        return [read_folder(data)]
+    from training.data.layouts import read_dataset
+
+    try:
+        dataset = read_dataset(_LAYOUTS.get(task, task), data, category)
+    except DataError as error:
+        raise EvalError(str(error)) from error
+    found = []
+    for name in dict.fromkeys(sample.category for sample in dataset.samples):
+        samples = [sample for sample in dataset.samples if sample.category == name]
+        train = [sample for sample in samples if sample.split == "train" and sample.label == 0]
+        test = tuple(sample for sample in samples if sample.split == "test")
+        views = {sample.path: sample.view for sample in train if sample.view is not None}
+        if test:
+            found.append(Product(name, dataset.root, tuple(sample.path for sample in train), test, views))
+    if not found:
+        raise EvalError(f"data {str(data)!r}: holds no test photo in the layout of {task!r}")
+    return found
+
+
+def read_folder(path: Path | str) -> Product:
     """Read and check a folder; every mask is opened once, photos only for their size.
 
     Raises:
@@ -63,7 +109,7 @@ def read_folder(path: Path | str) -> Folder:
     for sample in samples:
         check_mask(sample)
     normal = tuple(s.path for s in read if s.split == "train" and s.label == 0)
-    return Folder(root.resolve().name, root, normal, tuple(samples))
+    return Product(root.resolve().name, root, normal, tuple(samples))
 
 
 def pick(samples: Sequence[Sample], limit: int | None, seed: int) -> list[Sample]:

@@ -57,11 +57,17 @@ def _size(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def save_pair(path: Path, anomaly_map: NDArray[np.float16], mask: Mask | None) -> None:
     """Write a reduced map and its reduced mask, None where the place is unknown, as npz; folders are made."""
-    import numpy as np
+    import zipfile
+
+    from numpy.lib import format as npy
 
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {"map": anomaly_map} if mask is None else {"map": anomaly_map, "mask": mask}
-    np.savez_compressed(path, **arrays)
+    # As numpy.savez_compressed does, but at zlib's fastest level, which takes a third of the time.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        for name, array in arrays.items():
+            with file.open(f"{name}.npy", "w") as entry:
+                npy.write_array(entry, array, allow_pickle=False)
 
 
 def load_pair(path: Path) -> tuple[NDArray[np.float16], Mask | None]:

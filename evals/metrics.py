@@ -8,22 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from evals.errors import EvalError
 from evals.resample import RESAMPLES, area, average_precision, best_f1, interval, ranked, share, weights
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from agent.report import Verdict
-    from evals.resample import Floats, Measure
-
-PRO_LIMIT = 0.3
-"""Highest false-positive rate of the PRO curve (Bergmann et al., CVPR 2020)."""
-_CODES = 0x3C00 + 1  # float16 bit patterns of 0 to 1, which rise with the value
+    from evals.resample import Drawn, Floats, Measure
 
 
 @dataclass(frozen=True)
@@ -31,7 +23,7 @@ class Metric:
     """One figure and how far to trust it."""
 
     value: float | None
-    """0 to 1; None where the images do not define it."""
+    """0 to 1, for MLE 1 to 5; None where the images do not define it."""
     ci95: tuple[float, float] | None = None
     """Bootstrap over images, 2.5th to 97.5th percentile; None where there is none."""
     reason: str | None = None
@@ -40,7 +32,7 @@ class Metric:
 
 IMAGE_METRICS = ("image_auroc", "image_ap", "image_f1max", "accuracy", "overkill", "miss")
 PLACE_METRICS = ("pixel_auroc", "pro", "localisation_hit")
-LOWER_IS_BETTER = frozenset({"overkill", "miss"})
+LOWER_IS_BETTER = frozenset({"overkill", "miss", "unscored"})
 RANKING = frozenset({"image_auroc", "image_ap", "image_f1max"})
 """Computed from scores; the other image metrics from verdicts."""
 
@@ -119,69 +111,6 @@ def localisation_hit(hits: Sequence[bool], *, resamples: int = RESAMPLES, seed: 
     return Metric(float(chosen.mean()), *interval(values))
 
 
-def pixel_auroc(
-    maps: Sequence[NDArray[np.floating]],
-    masks: Sequence[NDArray[np.bool_]],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Metric:
-    """Area under the ROC curve over the pixels of all images.
-
-    Args:
-        maps: (h, w) each, 0..1; rounded to float16. Sizes may differ from image to image.
-        masks: (h, w) each, True on the defect; all False for a normal image.
-        resamples: Of the interval, drawn over images; 0 leaves it out.
-        seed: Of the interval.
-
-    Raises:
-        EvalError: maps and masks that do not fit each other.
-    """
-    import numpy as np
-    from sklearn.metrics import roc_auc_score
-
-    _check_pairs(maps, masks)
-    on = [np.asarray(m, np.float16)[mask] for m, mask in zip(maps, masks, strict=True)]
-    off = [np.asarray(m, np.float16)[~mask] for m, mask in zip(maps, masks, strict=True)]
-    lacking = _lacking_pixels(on, off)
-    if lacking:
-        return Metric(None, reason=lacking)
-    scores, positive, negative = _levels(on, off)
-    value = roc_auc_score(
-        np.repeat([1, 0], len(scores)),
-        np.tile(scores, 2),
-        sample_weight=np.concatenate([positive.sum(0), negative.sum(0)]),
-    )
-    return Metric(float(value), *interval(ranked(scores, positive, negative, weights(len(on), resamples, seed), area)))
-
-
-def pro(
-    maps: Sequence[NDArray[np.floating]],
-    masks: Sequence[NDArray[np.bool_]],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Metric:
-    """Area under the per-region overlap curve up to a false-positive rate of 0.3, divided by 0.3.
-
-    Every connected region of the masks (8 neighbours) weighs the same, however small (Bergmann et al., CVPR
-    2020). anomalib's AUPRO takes ten seconds to import and maps of one size, and gives no interval; a test
-    holds the two together. Arguments and errors as in `pixel_auroc`.
-    """
-    import numpy as np
-
-    _check_pairs(maps, masks)
-    on = [np.asarray(m, np.float16)[mask] for m, mask in zip(maps, masks, strict=True)]
-    off = [np.asarray(m, np.float16)[~mask] for m, mask in zip(maps, masks, strict=True)]
-    lacking = _lacking_pixels(on, off)
-    if lacking:
-        return Metric(None, reason=lacking)
-    scores, overlap, negative = _levels(on, off, [_per_region(mask) for mask in masks])
-    of = partial(ranked, scores, overlap, negative, measure=partial(area, limit=PRO_LIMIT))
-    value = of(drawn=np.ones((1, len(on))))[0]
-    return Metric(float(value), *interval(of(drawn=weights(len(on), resamples, seed))))
-
-
 def difference(
     name: str,
     labels: Sequence[int],
@@ -216,14 +145,15 @@ def difference(
     return Metric(float(a[0] - b[0]), *interval(values))
 
 
-def resampled(name: str, labels: Sequence[int], values: Sequence[float] | Sequence[Verdict], drawn: Floats) -> Floats:
+def resampled(
+    name: str, labels: Sequence[int], values: Sequence[float] | Sequence[Verdict], drawn: Drawn | Floats
+) -> Floats:
     """An image metric for every row of weights, (R,), NaN where undefined. Arguments as in `difference`."""
     import numpy as np
 
     truth = np.asarray(labels, np.float64)
     if name in RANKING:
-        eye = np.eye(len(truth))
-        return ranked(np.asarray(values, np.float64), eye * truth, eye * (1 - truth), drawn, _CURVES[name])
+        return ranked(np.asarray(values, np.float64), truth, drawn, _CURVES[name])
     chosen, counted = _chosen(name, labels, [str(v) for v in values])
     return share(chosen, counted, drawn)
 
@@ -277,48 +207,3 @@ def _lacking(labels: Sequence[int], values: Sequence[object], *, both: bool) -> 
     if both and not (normal and anomalous):
         return f"needs normal and anomalous images; scored were {normal} and {anomalous}"
     return None
-
-
-def _check_pairs(maps: Sequence[NDArray[np.floating]], masks: Sequence[NDArray[np.bool_]]) -> None:
-    if len(maps) != len(masks):
-        raise EvalError(f"maps and masks: {len(maps)} and {len(masks)} given; expected one mask a map")
-    for anomaly_map, mask in zip(maps, masks, strict=True):
-        if anomaly_map.shape != mask.shape:
-            raise EvalError(f"map of shape {anomaly_map.shape!r}: its mask has {mask.shape!r}; expected the same")
-        if anomaly_map.size and not (anomaly_map.min() >= 0 and anomaly_map.max() <= 1):
-            raise EvalError("map: holds values outside 0..1 or NaN; expected calibrated scores")
-
-
-def _lacking_pixels(on: Sequence[NDArray[np.float16]], off: Sequence[NDArray[np.float16]]) -> str | None:
-    if not any(len(pixels) for pixels in on):
-        return "no anomalous image with a mask"
-    return None if any(len(pixels) for pixels in off) else "every pixel of every mask is marked"
-
-
-def _levels(
-    on: Sequence[NDArray[np.float16]],
-    off: Sequence[NDArray[np.float16]],
-    on_weights: Sequence[Floats] | None = None,
-) -> tuple[Floats, Floats, Floats]:
-    """Pixels gathered by value: the distinct values (g,), and the weight of each in every image on and off
-    the mask, (n, g) each. Exact, since float16 has 15,361 values in 0..1."""
-    import numpy as np
-
-    def count(pixels: NDArray[np.float16], each: Floats | None) -> Floats:
-        # -0.0 would have a bit pattern above all others.
-        codes = (pixels + np.float16(0)).view(np.uint16)
-        return np.bincount(codes, weights=each, minlength=_CODES).astype(np.float64)
-
-    positive = np.stack([count(p, None if on_weights is None else on_weights[i]) for i, p in enumerate(on)])
-    negative = np.stack([count(p, None) for p in off])
-    used = np.flatnonzero(positive.any(0) | negative.any(0))
-    return used.astype(np.uint16).view(np.float16).astype(np.float64), positive[:, used], negative[:, used]
-
-
-def _per_region(mask: NDArray[np.bool_]) -> Floats:
-    """For every pixel on the mask, in its order, one over the size of its region."""
-    import numpy as np
-    from scipy.ndimage import label
-
-    regions, _ = label(mask, structure=np.ones((3, 3)))
-    return np.asarray(1 / np.bincount(regions.ravel())[regions[mask]])

@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Scale = Literal["type", "location", "logic"]
 SCALES: tuple[Scale, ...] = ("type", "location", "logic")
 BEST, WORST = 5.0, 1.0
+FaultKind = Literal[
+    "wrong verdict", "no verdict", "wrong reply", "wrong type", "no type", "wrong place", "no place", "wrong size", "wrong tone",
+    "wrong difference", "unsupported claim", "fabricated citation", "contradiction",
+]  # fmt: skip
 
 
 class _Part(BaseModel):
@@ -22,6 +26,7 @@ class _Part(BaseModel):
 class Fault(_Part):
     """Why points were taken off."""
 
+    kind: FaultKind
     scale: Scale
     points: float = Field(gt=0)
     """What it costs on its scale; the sum may fall below the worst score, which it is cut at."""
@@ -42,8 +47,9 @@ class MleScore(_Part):
     unscored: str | None = None
     """Why there is no score; None where there is one."""
     faults: tuple[Fault, ...] = ()
-    """Every point the reference judge took off; a model judge's own reasons, one line a scale, stand in `remarks`."""
+    """Every point the reference judge took off."""
     remarks: tuple[str, ...] = ()
+    """A model judge's own reasons, one line each."""
 
     @model_validator(mode="after")
     def _whole_or_unscored(self) -> Self:
@@ -51,6 +57,14 @@ class MleScore(_Part):
         if (len(missing) == len(SCALES)) != (self.unscored is not None) or (missing and self.unscored is None):
             raise ValueError(f"scores for all of {', '.join(SCALES)}, or none of them and a reason in `unscored`")
         return self
+
+    def part(self, *, step: int | None = None, finding: int | None = None) -> dict[Scale, float]:
+        """The three scales of one sentence or of one true defect alone: the best score less what is wrong with just it."""
+        lost = dict.fromkeys(SCALES, 0.0)
+        for fault in self.faults:
+            if (step is not None and fault.step == step) or (finding is not None and fault.finding == finding):
+                lost[fault.scale] += fault.points
+        return {scale: max(WORST, BEST - points) for scale, points in lost.items()}
 
     @property
     def mean(self) -> float | None:
@@ -67,6 +81,8 @@ class TrueDefect(_Part):
     """In the ontology of the fact store; None where nobody named it."""
     places: tuple[str, ...] = ()
     """Ninths of the photo it reaches into, most of it first, such as `upper left`; empty where nobody marked it."""
+    box: tuple[int, int, int, int] | None = None
+    """x0, y0, x1, y1 in pixels, end exclusive."""
     area_fraction: float | None = Field(default=None, ge=0, le=1)
     tone: Literal["darker", "brighter", "alike"] | None = None
     """Against its surround."""
@@ -110,3 +126,10 @@ class Judge(Protocol):
     def judge(self, answer: str, truth: Truth) -> MleScore:
         """Score one answer, which opens with True or False and gives its reasons in sentences with cited ids."""
         ...
+
+
+def judge_reference(answer: str, truth: Truth) -> MleScore:
+    """Score an answer by what is known of the part, with a reason for every point taken off; see `evals.reference_judge`."""
+    from evals.reference_judge import ReferenceJudge
+
+    return ReferenceJudge().judge(answer, truth)

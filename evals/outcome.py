@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from agent.render.overlay import overlay
 from agent.report import Depth, InspectionReport, ModelInfo, ReasoningStep, Verdict
-from evals.dataset import Sample, read_mask
-from evals.maps import Box, check_map, on_mask, pointed_at, reduce_map, reduce_mask, save_pair
+from evals.maps import Box
 from evals.mle import MleScore
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from agent.images import ImageSource
-    from evals.maps import Map, Mask
     from tools.detector import Detector
 
 
@@ -61,7 +56,7 @@ class Outcome(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: str
-    """Of the sample: its path below the data folder."""
+    """Of the sample: its path below the data folder, unique over all products."""
     category: str
     """The product."""
     label: Literal[0, 1]
@@ -95,65 +90,5 @@ class Outcome(BaseModel):
     """At depth `full`."""
     mle: MleScore | None = None
     """By the reference judge, at depth `full`."""
-
-
-def inspect_sample(
-    inspecting: Inspecting,
-    sample: Sample,
-    references: Sequence[Path],
-    *,
-    depth: Depth,
-    detector: Detector | None,
-    out: Path,
-) -> Outcome:
-    """Inspect one photo, ask the model alone about the same photo, and keep the reduced map below `out`/maps.
-
-    Raises:
-        EvalError: an anomaly map that is not of the photo's size or leaves 0..1.
-        OSError: the map cannot be written.
-        Exception: whatever `inspecting` raises; the run records it as a failed sample.
-    """
-    start = time.perf_counter()
-    report = inspecting.inspect(sample.path, reference=list(references), depth=depth, detector=detector)
-    seconds = time.perf_counter() - start
-    anomaly_map = report.pictures.anomaly_map
-    check_map(anomaly_map, report.image.width, report.image.height)
-    vlm = inspecting.vlm_alone(sample.path, reference=list(references))
-    heat = overlay(report.pictures.photo, anomaly_map)
-    vlm_heatmap = inspecting.vlm_alone(sample.path, reference=list(references), heat_map=heat)
-    mask = read_mask(*sample.masks) if sample.masks else None
-    found = sorted(report.findings, key=lambda finding: finding.score, reverse=True)
-    hit = detector_hit = None
-    if mask is not None:
-        hit = on_mask(pointed_at(anomaly_map, found[0].box if found else None), mask)
-        detector_hit = on_mask(pointed_at(anomaly_map), mask)
-    kept = f"maps/{sample.id}.npz"
-    save_pair(out / kept, reduce_map(anomaly_map), _reduced_truth(sample, mask, anomaly_map))
-    return Outcome(
-        id=sample.id,
-        category=sample.category,
-        label=sample.label,
-        defect_type=sample.defect_type,
-        verdict=report.verdict,
-        score=report.anomaly_score,
-        detector=report.scores.detector,
-        vlm=vlm,
-        vlm_heatmap=vlm_heatmap,
-        boxes=[finding.box for finding in found],
-        map=kept,
-        hit=hit,
-        detector_hit=detector_hit,
-        aligned=bool(sample.references) and tuple(references) == sample.references[:1],
-        seconds=seconds,
-        model=report.model,
-        named=found[0].defect_type if depth == "full" and found else None,
-        reasoning=report.reasoning,
-    )
-
-
-def _reduced_truth(sample: Sample, mask: Mask | None, anomaly_map: Map) -> Mask | None:
-    import numpy as np
-
-    if sample.label == 0:
-        return reduce_mask(np.zeros(anomaly_map.shape, np.bool_))
-    return None if mask is None else reduce_mask(mask)
+    fit_seconds: float | None = None
+    """Of fitting the detector, in the fitted setting, where this was the first photo to be inspected with it."""

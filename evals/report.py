@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.charts import COLOURS, histogram_svg, roc_svg
-from evals.errors import EvalError
+from evals.charts import COLOURS, calibration_svg, histogram_svg, pr_svg, roc_svg
 from evals.gallery import Case, case, choose
-from evals.metrics import IMAGE_METRICS, LOWER_IS_BETTER, PLACE_METRICS, Metric
+from evals.kinds import confusion
+from evals.metrics import LOWER_IS_BETTER
 from evals.outcome import Outcome
-from evals.summary import MEANING, columns, sentence, table_notes
+from evals.page import markup, page, write_page
+from evals.results import baseline_scores
+from evals.summary import MEANING, columns, groups, sentence, table_notes
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
     from evals.results import Results, Run
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _MOST_FAILURES = 50
+_OF_CATEGORY = ("image_ap", "accuracy", "miss", "pixel_auroc", "pro", "localisation_hit", "mle")
 
 
 def write_report(results: Results, run: Run, data: Path, out: Path) -> Path:
@@ -34,43 +36,31 @@ def write_report(results: Results, run: Run, data: Path, out: Path) -> Path:
     Raises:
         EvalError: a map cannot be read or the page cannot be written.
     """
-    page = out / "report.html"
     worst, best = choose(run.outcomes)
     text = report_html(results, run.outcomes, _cases(worst, data, out), _cases(best, data, out))
-    try:
-        page.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise EvalError(f"out {str(page)!r}: cannot be written ({error.strerror}); give another folder") from error
-    return page
+    return write_page(out / "report.html", text)
 
 
 def report_html(
     results: Results, outcomes: Sequence[Outcome], worst: Sequence[Case] = (), best: Sequence[Case] = ()
 ) -> str:
     """The whole page as text; every text in it, file names and errors included, is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(signed=_signed, interval=_interval)
-    return environment.get_template("report.html.j2").render(
+    taken = confusion(outcomes) if results.depth == "full" else {}
+    return page(
+        "report.html.j2",
         results=results,
-        policy=_POLICY,
         sentence=sentence(results),
         notes=table_notes(results),
         systems=columns(results),
         colours=COLOURS,
-        groups=(("Photos", IMAGE_METRICS), ("Places", PLACE_METRICS)),
+        groups=groups(results),
         meaning=MEANING,
         best_of=_best_of(results),
-        kinds=sorted({name for category in results.per_category.values() for name in category.metrics}, key=_rank),
-        roc=_markup(roc_svg(_scored(outcomes))),
-        histogram=_markup(histogram_svg([o.label for o in outcomes], [o.score for o in outcomes])),
+        of_category=_of_category(results),
+        charts=_charts(outcomes),
+        confusion=taken,
+        named=[*dict.fromkeys([*taken, *(name for row in taken.values() for name in row)])],
+        latency=_latency(outcomes),
         worst=worst,
         best=best,
         failures=results.failures[:_MOST_FAILURES],
@@ -81,23 +71,45 @@ def _cases(outcomes: Sequence[Outcome], data: Path, out: Path) -> list[Case]:
     return [drawn for o in outcomes if (drawn := case(o, data, out)) is not None]
 
 
+def _charts(outcomes: Sequence[Outcome]) -> dict[str, Markup]:
+    labels, scores = [o.label for o in outcomes], [o.score for o in outcomes]
+    systems = _scored(outcomes)
+    drawn = {
+        "ROC curve": markup(roc_svg(systems)),
+        "Precision and recall": markup(pr_svg(systems)),
+        "Scores of the agent": markup(histogram_svg(labels, scores)),
+        "Calibration of the agent": markup(calibration_svg(labels, scores)),
+    }
+    return {title: chart for title, chart in drawn.items() if chart is not None}
+
+
 def _scored(outcomes: Sequence[Outcome]) -> dict[str, tuple[list[int], list[float]]]:
     systems: dict[str, tuple[list[int], list[float]]] = {}
-    for name, scores in (
+    given: list[tuple[str, Sequence[float | None]]] = [
         ("agent", [o.score for o in outcomes]),
-        ("detector", [o.detector for o in outcomes]),
-        ("vlm", [o.vlm for o in outcomes]),
-    ):
+        *baseline_scores(outcomes).items(),
+    ]
+    for name, scores in given:
         pairs = [(o.label, s) for o, s in zip(outcomes, scores, strict=True) if s is not None]
         systems[name] = ([int(label) for label, _ in pairs], [score for _, score in pairs])
     return systems
 
 
+def _latency(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Seconds that inspections took: median, 95th percentile and longest; empty without one."""
+    import numpy as np
+
+    if not outcomes:
+        return {}
+    median, most, longest = np.percentile([o.seconds for o in outcomes], [50, 95, 100])
+    return {"median": float(median), "95th percentile": float(most), "longest": float(longest)}
+
+
 def _best_of(results: Results) -> dict[str, set[str]]:
     """By metric, the systems with the best value; empty where only one has a value or all agree."""
     found = {}
-    for name in (*IMAGE_METRICS, *PLACE_METRICS):
-        values = {s: m[name].value for s, m in columns(results).items()}
+    for name in (name for _, names in groups(results) for name in names):
+        values = {s: metrics[name].value for s, metrics in columns(results).items() if name in metrics}
         known = {s: v for s, v in values.items() if v is not None}
         top = (min if name in LOWER_IS_BETTER else max)(known.values(), default=None)
         winners = {s for s, v in known.items() if v == top}
@@ -105,20 +117,7 @@ def _best_of(results: Results) -> dict[str, set[str]]:
     return found
 
 
-def _rank(name: str) -> int:
-    return (*IMAGE_METRICS, *PLACE_METRICS).index(name)
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}" if value else f"{value:.3f}"
-
-
-def _interval(metric: Metric) -> str:
-    return "" if metric.ci95 is None else f"{metric.ci95[0]:.2f} to {metric.ci95[1]:.2f}"
-
-
-def _markup(svg: str | None) -> Markup | None:
-    from markupsafe import Markup
-
-    # Drawn by us from numbers and fixed words; no text of the user's is in it.
-    return None if svg is None else Markup(svg)
+def _of_category(results: Results) -> list[str]:
+    """The metrics shown of a category, beside the bars."""
+    known = {name for category in results.per_category.values() for name in category.metrics}
+    return [name for name in _OF_CATEGORY if name in known]

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.fusion import Fusion
 from agent.report import Depth, ModelInfo, Setting, Verdict
 from evals import metrics
-from evals.dataset import GOOD
+from evals.answers import answer_metrics, answer_notes
+from evals.dataset import GOOD, TaskName
 from evals.errors import EvalError
 from evals.maps import load_pair
 from evals.metrics import IMAGE_METRICS, PLACE_METRICS, RANKING, Metric
 from evals.outcome import Outcome
-from evals.resample import RESAMPLES
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Pair = tuple[NDArray[np.float16], NDArray[np.bool_]]
+from evals.pixels import Levels, Pixels
+from evals.products import mean_over
 
 PER_TYPE = ("image_auroc", "image_ap", "miss")
 """Image metrics that say something about one defect type; the others are about the normal photos or all of
@@ -34,6 +31,7 @@ THRESHOLD = 0.5
 
 
 Baseline = Literal["detector", "vlm", "vlm_heatmap", "blend"]
+BASELINES: tuple[Baseline, ...] = get_args(Baseline)
 """Detector alone; model alone, without tools or facts; model shown the detector's heat map; their fixed blend."""
 
 
@@ -45,16 +43,18 @@ class Failure(_Part):
     """A sample without a score."""
 
     id: str
+    category: str = ""
+    """The product."""
     defect_type: str
     error: str
     """One line."""
 
 
 class Category(_Part):
-    """One defect type against all normal photos."""
+    """One product, or where there is but one, one of its defect types against all normal photos."""
 
     n: int
-    """Photos of this type, failed ones counted."""
+    """Photos of this product or type, failed ones counted."""
     failed: int
     metrics: dict[str, Metric]
 
@@ -74,11 +74,11 @@ class Cost(_Part):
 class Results(_Part):
     """The result of one evaluation, as `results.json`."""
 
-    task: Literal["folder"] = "folder"
+    task: TaskName = "folder"
     created: datetime
     """UTC."""
     data: str
-    """Name of the folder."""
+    """Name of the folder, and of the one product of a benchmark."""
     setting: Setting
     depth: Depth
     model: ModelInfo | None
@@ -90,6 +90,7 @@ class Results(_Part):
     uncertain: int
     """Verdicts *uncertain*: neither right nor overkill nor miss."""
     metrics: dict[str, Metric]
+    """Of a benchmark: the mean over its products; likewise those of the baselines, and the differences."""
     baselines: dict[Baseline, dict[str, Metric]]
     against: dict[Baseline, dict[str, Metric]]
     """The agent's image metrics minus the baseline's, with the interval of the paired difference."""
@@ -118,6 +119,7 @@ class Results(_Part):
 class Run(_Part):
     """What an evaluation was asked to do and what came of every sample; the input of `build`."""
 
+    task: TaskName = "folder"
     data: str
     setting: Setting
     depth: Depth
@@ -136,9 +138,14 @@ def build(run: Run, out: Path) -> Results:
         EvalError: a map that cannot be read, or outcomes of more than one model.
     """
     outcomes = run.outcomes
-    pairs = {o.id: pair for o in outcomes if (pair := _truth_and_map(out / o.map)) is not None}
+    products = _products(run)
+    maps = {name: _read_maps(part, out) for name, part in products.items()}
+    agent = {name: _agent(part, maps[name].pixels, run) for name, part in products.items()}
+    against = {name: _all_against(part, run.seed) for name, part in products.items()}
+    baselines = {name: _baselines(part, run.seed) for name, part in products.items()}
     seconds = sum(o.seconds for o in outcomes)
     return Results(
+        task=run.task,
         created=datetime.now(UTC),
         data=run.data,
         setting=run.setting,
@@ -148,34 +155,21 @@ def build(run: Run, out: Path) -> Results:
         n=len(outcomes) + len(run.failures),
         failed=len(run.failures),
         uncertain=sum(o.verdict == "uncertain" for o in outcomes),
-        metrics={
-            **_image_metrics(outcomes, [o.score for o in outcomes], [o.verdict for o in outcomes], run.seed),
-            **_place_metrics(outcomes, pairs, run.seed, RESAMPLES),
-        },
-        baselines={
-            "detector": {
-                **_baseline(outcomes, [o.detector for o in outcomes], run.seed),
-                **{name: Metric(None, reason="the one map is shown under the agent") for name in PLACE_METRICS[:2]},
-                "localisation_hit": metrics.localisation_hit(
-                    [o.detector_hit for o in outcomes if o.detector_hit is not None], seed=run.seed
-                ),
-            },
-            "vlm": {
-                **_baseline(outcomes, [o.vlm for o in outcomes], run.seed),
-                **_NO_MAP,
-            },
-            "vlm_heatmap": {**_baseline(outcomes, [o.vlm_heatmap for o in outcomes], run.seed), **_NO_MAP},
-            "blend": {**_baseline(outcomes, [blend(o) for o in outcomes], run.seed), **_NO_MAP},
-        },
-        against={name: _against(outcomes, scores, run.seed) for name, scores in baseline_scores(outcomes).items()},
-        per_category=_per_category(run, pairs),
+        metrics=mean_over(agent),
+        baselines={system: mean_over({name: part[system] for name, part in baselines.items()}) for system in BASELINES},
+        against={system: mean_over({name: part[system] for name, part in against.items()}) for system in BASELINES},
+        per_category=_per_type(run, *maps.values()) if len(products) == 1 else _per_product(run, agent),
         cost=Cost(
             seconds=round(seconds, 3),
             images_per_second=round(len(outcomes) / seconds, 3) if seconds > 0 else None,
             tokens=run.tokens,
             fit_seconds=None if run.fit_seconds is None else round(run.fit_seconds, 3),
         ),
-        notes=[*run.notes, *_notes(outcomes, pairs)],
+        notes=[
+            *run.notes,
+            *_notes(outcomes, sum(found.unknown for found in maps.values())),
+            *(answer_notes(outcomes) if run.depth == "full" else []),
+        ],
         failures=run.failures,
         environment=environment(),
     )
@@ -207,9 +201,62 @@ def _one_model(outcomes: Sequence[Outcome]) -> ModelInfo | None:
     return next(iter(models.values()), None)
 
 
-def _truth_and_map(path: Path) -> Pair | None:
-    anomaly_map, mask = load_pair(path)
-    return None if mask is None else (anomaly_map, mask)
+def _products(run: Run) -> dict[str, list[Outcome]]:
+    """The outcomes of every product that was asked about, even where all of its photos failed."""
+    found: dict[str, list[Outcome]] = {name: [] for name in sorted({x.category for x in _everything(run)})} or {"": []}
+    for outcome in run.outcomes:
+        found[outcome.category].append(outcome)
+    return found
+
+
+@dataclass
+class _Maps:
+    """What the maps of one product come down to."""
+
+    pixels: Pixels = field(default_factory=Pixels)
+    by_type: dict[str, Levels] = field(default_factory=dict)
+    unknown: int = 0
+    """Anomalous photos without a mask, which are in neither."""
+
+
+def _read_maps(outcomes: Sequence[Outcome], out: Path) -> _Maps:
+    found = _Maps()
+    for outcome in outcomes:
+        anomaly_map, mask = load_pair(out / outcome.map)
+        if mask is None:
+            found.unknown += 1
+            continue
+        levels, kind = Levels.of(anomaly_map, mask), outcome.defect_type
+        found.pixels.add(levels)
+        found.by_type[kind] = found.by_type[kind] + levels if kind in found.by_type else levels
+    return found
+
+
+def _agent(outcomes: Sequence[Outcome], pixels: Pixels, run: Run) -> dict[str, Metric]:
+    return {
+        **_image_metrics(outcomes, [o.score for o in outcomes], [o.verdict for o in outcomes], run.seed),
+        "pixel_auroc": pixels.pixel_auroc(seed=run.seed),
+        "pro": pixels.pro(seed=run.seed),
+        "localisation_hit": _hits([o.hit for o in outcomes], run.seed),
+        **answer_metrics(outcomes, run.depth, seed=run.seed),
+    }
+
+
+def _hits(hits: Sequence[bool | None], seed: int) -> Metric:
+    return metrics.localisation_hit([hit for hit in hits if hit is not None], seed=seed)
+
+
+def _baselines(outcomes: Sequence[Outcome], seed: int) -> dict[Baseline, dict[str, Metric]]:
+    found = {
+        name: {**_baseline(outcomes, scores, seed), **_NO_MAP} for name, scores in baseline_scores(outcomes).items()
+    }
+    shown = {name: Metric(None, reason="the one map is shown under the agent") for name in PLACE_METRICS[:2]}
+    found["detector"] |= {**shown, "localisation_hit": _hits([o.detector_hit for o in outcomes], seed)}
+    return found
+
+
+def _all_against(outcomes: Sequence[Outcome], seed: int) -> dict[Baseline, dict[str, Metric]]:
+    return {name: _against(outcomes, scores, seed) for name, scores in baseline_scores(outcomes).items()}
 
 
 def _image_metrics(
@@ -219,16 +266,6 @@ def _image_metrics(
     return {
         name: getattr(metrics, name)(labels, scores if name in RANKING else verdicts, seed=seed)
         for name in IMAGE_METRICS
-    }
-
-
-def _place_metrics(outcomes: Sequence[Outcome], pairs: dict[str, Pair], seed: int, resamples: int) -> dict[str, Metric]:
-    known = [pairs[o.id] for o in outcomes if o.id in pairs]
-    maps, masks = [pair[0] for pair in known], [pair[1] for pair in known]
-    return {
-        "pixel_auroc": metrics.pixel_auroc(maps, masks, seed=seed, resamples=resamples),
-        "pro": metrics.pro(maps, masks, seed=seed, resamples=resamples),
-        "localisation_hit": metrics.localisation_hit([o.hit for o in outcomes if o.hit is not None], seed=seed),
     }
 
 
@@ -272,7 +309,7 @@ def _against(outcomes: Sequence[Outcome], scores: Sequence[float | None], seed: 
     return found
 
 
-def _per_category(run: Run, pairs: dict[str, Pair]) -> dict[str, Category]:
+def _per_type(run: Run, maps: _Maps) -> dict[str, Category]:
     normal = [o for o in run.outcomes if o.defect_type == GOOD]
     found = {}
     for kind in sorted({x.defect_type for x in _everything(run)} - {GOOD}):
@@ -281,8 +318,25 @@ def _per_category(run: Run, pairs: dict[str, Pair]) -> dict[str, Category]:
         both = [*normal, *of_kind]
         image = _image_metrics(both, [o.score for o in both], [o.verdict for o in both], run.seed)
         # Without the intervals of pixel metrics, which would take longer here than all the rest.
-        figures = {name: image[name] for name in PER_TYPE} | _place_metrics(both, pairs, run.seed, 0)
+        counts = [maps.by_type[name] for name in (GOOD, kind) if name in maps.by_type]
+        pixels = Pixels()
+        for levels in counts:
+            pixels.add(levels)
+        figures = {name: image[name] for name in PER_TYPE} | {
+            "pixel_auroc": pixels.pixel_auroc(resamples=0),
+            "pro": pixels.pro(resamples=0),
+            "localisation_hit": _hits([o.hit for o in both], run.seed),
+        }
         found[kind] = Category(n=len(of_kind) + failed, failed=failed, metrics=figures)
+    return found
+
+
+def _per_product(run: Run, figures: dict[str, dict[str, Metric]]) -> dict[str, Category]:
+    found = {}
+    for name, part in figures.items():
+        failed = sum(f.category == name for f in run.failures)
+        n = sum(o.category == name for o in run.outcomes) + failed
+        found[name] = Category(n=n, failed=failed, metrics=part)
     return found
 
 
@@ -290,14 +344,13 @@ def _everything(run: Run) -> Iterable[Outcome | Failure]:
     return [*run.outcomes, *run.failures]
 
 
-def _notes(outcomes: Sequence[Outcome], pairs: dict[str, Pair]) -> list[str]:
+def _notes(outcomes: Sequence[Outcome], unmarked: int) -> list[str]:
     found = []
     if aligned := sum(o.aligned for o in outcomes):
         found.append(f"{aligned} of {len(outcomes)} photos were shown with an aligned reference of their own")
-    unmarked = sum(o.label == 1 and o.id not in pairs for o in outcomes)
     if 0 < unmarked < sum(o.label for o in outcomes):
         found.append(f"{unmarked} anomalous photos have no mask; pixel_auroc, pro and localisation_hit leave them out")
-    for name, scores in (("detector", [o.detector for o in outcomes]), ("vlm", [o.vlm for o in outcomes])):
+    for name, scores in baseline_scores(outcomes).items():
         missing = scores.count(None)
         if 0 < missing < len(scores):
             found.append(f"{name}: gave no score for {missing} of {len(scores)} photos, which its column leaves out")

@@ -1,27 +1,26 @@
-"""One evaluation from folder to report: the call behind `sage-iad eval folder`."""
+"""One evaluation from photos to report: the call behind `sage-iad eval folder` and the benchmarks."""
 
 from __future__ import annotations
 
-import io
-import sys
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from evals.dataset import TaskName, pick, read_products
 from evals.errors import EvalError
 
 if TYPE_CHECKING:
-    from inspect_ai import Task
-    from inspect_ai.log import EvalLog
-
     from agent.report import Depth, Setting
-    from evals.outcome import Inspecting
+    from evals.dataset import Product, Sample
+    from evals.engine import Ran
+    from evals.look import Look, Looker
+    from evals.outcome import Inspecting, Outcome
     from evals.results import Results, Run
+    from evals.setting import Shown
 
-_FLUSH_EVERY = 10  # samples; as many are inspected again when a killed run is taken up
+Runner = Literal["local", "ray"]
 
 
 def run_folder(
@@ -35,196 +34,181 @@ def run_folder(
     *,
     show: bool = True,
 ) -> Results:
-    """Evaluate the agent on an MVTec-AD-like folder, beside the detector alone and the model alone.
+    """`run_dataset` of a folder of one's own, with an agent that is loaded already."""
+    return run_dataset(lambda: inspecting, data, "folder", setting, depth, limit, seed, out, show=show)
 
-    Leaves results.json, report.html, logs/ (Inspect's, one folder a run) and maps/ in `out`. A run that was
-    stopped is taken up where it stood when the same data, setting, depth, limit and seed are run into the
-    same `out`; after a finished one a new run starts.
+
+def run_dataset(
+    load: Callable[[], Inspecting],
+    data: Path | str,
+    task: TaskName = "folder",
+    setting: Setting = "one-shot",
+    depth: Depth = "screen",
+    limit: int | None = None,
+    seed: int = 0,
+    out: Path | str = "runs/eval",
+    *,
+    category: str | None = None,
+    jobs: int = 1,
+    runner: Runner = "local",
+    show: bool = True,
+) -> Results:
+    """Evaluate the agent on labelled photos, beside its baselines.
+
+    Leaves results.json, samples.jsonl, report.html, summary.md, logs/ (Inspect's, one folder a run) and maps/ in `out`.
+    A run that was stopped is taken up where it stood when the same is run into the same `out`, but for the photos that were in
+    flight; after a finished one a new run starts. A photo that cannot be inspected is in `Results.failures`, whose
+    number is `Results.failed`.
 
     Args:
-        inspecting: The agent.
+        load: Gives the agent; with `ray` it is called on every worker, and must go there by cloudpickle.
         data: The folder; layout in `evals.dataset`.
+        task: What is evaluated.
         setting: What the agent is shown besides the photo; see `evals.setting`.
         depth: `screen` or `full`.
-        limit: At most so many photos, drawn by the seed.
+        limit: At most so many photos of each product, drawn by the seed.
         seed: Draws references, photos to fit to, the photos of `limit` and the bootstrap.
         out: Folder for everything the evaluation leaves; made if missing.
+        category: One product of a benchmark; by default all of them.
+        jobs: How many photos are inspected at once: threads, or Ray's workers. Changes no result.
+        runner: This process, or a Ray cluster; see `evals.ray_pool`.
         show: Print progress to stderr and the table to stdout.
 
     Raises:
-        EvalError: a folder, setting or output folder that cannot be used.
+        EvalError: data, a setting or an output folder that cannot be used.
         tools.detector.DetectorError: a detector that cannot be fitted, in the fitted setting.
+        ModuleNotFoundError: `ray`, which is not installed.
     """
-    from evals.folder import folder
+    from evals import engine
+    from evals.maps import save_pair
+    from evals.markdown import write_summary
+    from evals.outcome import Outcome
     from evals.report import write_report
     from evals.results import build
+    from evals.samples import write_samples
+    from evals.setting import shown
     from evals.summary import print_results
 
-    place = _made(Path(out))
+    if runner not in get_args(Runner):
+        raise EvalError(f"runner {runner!r}: expected one of {', '.join(get_args(Runner))}")
+    place = engine.made(Path(out))
+    products = read_products(task, data, category)
+    seen = {product.name: shown(product, setting, seed) for product in products}
+    samples = [sample for product in products for sample in pick(product.samples, limit, seed)]
+    by_id = {sample.id: sample for sample in samples}
     asked: dict[str, Any] = {
+        "task": task,
         "data": str(Path(data).resolve()),
+        "category": category,
         "setting": setting,
         "depth": depth,
         "limit": limit,
         "seed": seed,
-        "out": str(place.resolve()),
     }
-    bar = _Bar(show)
-    task = folder(**asked, inspecting=inspecting, done=bar.step)
-    logs = _log_folder(place, {**asked, "inspecting": type(inspecting).__name__})
-    with bar.running(len(task.dataset), _scored_before(logs)):
-        log = _evaluate(task, logs)
-    with _status("computing metrics", show):
-        run = _read(log, asked, Path(data).resolve().name)
-        results = build(run, place)
-        results.save(place / "results.json")
-        write_report(results, run, Path(data), place)
+    items = [engine.Item(s.id, {"category": s.category, "defect_type": s.defect_type}) for s in samples]
+    with _looking(partial(_looker, load, seen, depth, seed), runner, jobs) as look_at:
+
+        def keep(found: Look) -> None:
+            save_pair(place / found.outcome.map, found.anomaly_map, found.mask)
+
+        keeping = engine.in_thread(keep)
+
+        async def look(id: str) -> Outcome:
+            found = await look_at(by_id[id])
+            await keeping(found)
+            return found.outcome
+
+        with engine.ran(task, items, look, _right, Outcome, asked, place, jobs=jobs, show=show) as ran:
+            run = _run(ran, by_id, asked, _notes(task, products, seen, samples, setting, seed))
+            with _status("computing metrics", show):
+                results = build(run, place)
+                results.save(place / "results.json")
+                write_samples(run.outcomes, place)
+                write_summary(results, place)
+                write_report(results, run, Path(data), place)
     if show:
         print_results(results)
     return results
 
 
-def _made(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EvalError(f"out {str(out)!r}: cannot be made ({error.strerror}); give another folder") from error
-    return out
+def _looker(load: Callable[[], Inspecting], seen: dict[str, Shown], depth: Depth, seed: int) -> Looker:
+    from evals.look import Looker
+
+    return Looker(load(), seen, depth, seed)
 
 
-def _evaluate(task: Task, logs: Path) -> EvalLog:
-    """Run the samples that `logs` does not hold yet; the whole log."""
-    from inspect_ai import eval_set
-    from inspect_ai.log import read_eval_log
+@contextmanager
+def _looking(load: Callable[[], Looker], runner: Runner, jobs: int) -> Iterator[Callable[[Sample], Awaitable[Look]]]:
+    """What looks at one sample, here or on a cluster."""
+    from evals.engine import in_thread
 
-    # eval_set announces itself on stdout, which belongs to the caller.
-    with redirect_stdout(io.StringIO()):
-        _, headers = eval_set(
-            task,
-            log_dir=str(logs),
-            model=None,
-            display="none",
-            score_display=False,
-            ctl_server=False,
-            log_level="error",
-            log_realtime=False,
-            log_buffer=_FLUSH_EVERY,
-            max_samples=1,
-            retry_attempts=1,
-            fail_on_error=False,
-        )
-    if not headers:
-        raise KeyboardInterrupt  # which eval_set has swallowed
-    log = read_eval_log(headers[0].location)
-    if log.status != "success":
-        reason = log.error.message if log.error else log.status
-        raise EvalError(
-            f"out {str(logs)!r}: the evaluation stopped ({' '.join(reason.split())}); run it again to go on"
-        )
-    return log
+    if runner == "ray":
+        from evals.ray_pool import ray_pool
+
+        with ray_pool(load, jobs) as pool:
+            yield pool.look
+        return
+    looker = load()
+    if len(looker.shown) == 1:
+        looker.detector(*looker.shown)  # what cannot be fitted is said before the work
+    yield in_thread(looker.look)
 
 
-def _log_folder(out: Path, asked: dict[str, Any]) -> Path:
-    """Where an unfinished run of the same evaluation left its log, else a new folder."""
-    for folder in sorted((out / "logs").glob("*/"), reverse=True):
-        headers = [_header(log) for log in folder.glob("*.eval")]
-        if headers and all(header is not None and _unfinished(header, asked) for header in headers):
-            return folder
-    return out / "logs" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+def _right(outcome: Outcome) -> float:
+    return float(outcome.verdict == ("anomalous" if outcome.label else "normal"))
 
 
-def _unfinished(header: EvalLog, asked: dict[str, Any]) -> bool:
-    same = {name: header.eval.task_args.get(name) for name in asked} == asked
-    return same and header.status != "success"
-
-
-def _header(log: Path) -> EvalLog | None:
-    from inspect_ai.log import read_eval_log
-
-    try:
-        return read_eval_log(str(log), header_only=True)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # cut off while it was written: nothing to go on from
-
-
-def _scored_before(logs: Path) -> int:
-    from inspect_ai.log import read_eval_log_sample_summaries
-
-    summaries = (read_eval_log_sample_summaries(str(log)) for log in logs.glob("*.eval"))
-    return max((sum(s.error is None for s in summary) for summary in summaries), default=0)
-
-
-def _read(log: EvalLog, asked: dict[str, Any], name: str) -> Run:
-    from evals.folder import STORED
-    from evals.outcome import Outcome
+def _run(ran: Ran[Outcome], samples: dict[str, Sample], asked: dict[str, Any], notes: list[str]) -> Run:
     from evals.results import Failure, Run
 
-    samples = log.samples or []
-    outcomes = [Outcome.model_validate(s.store[STORED]) for s in samples if s.error is None]
     failures = [
-        Failure(id=str(s.id), defect_type=s.metadata["defect_type"], error=" ".join(s.error.message.split()))
-        for s in samples
-        if s.error is not None
+        Failure(id=id, category=samples[id].category, defect_type=samples[id].defect_type, error=error)
+        for id, error in ran.errors.items()
     ]
-    about = log.eval.metadata or {}
-    notes = []
-    if len(samples) < about["photos"]:
-        notes.append(f"{len(samples)} of {about['photos']} photos, drawn by seed {asked['seed']}")
-    if about["references"]:
-        notes.append(f"references drawn by seed {asked['seed']}: {', '.join(about['references'])}")
-    if about["fit_on"]:
-        notes.append(f"detector fitted to {about['fit_on']} photos of train/good")
-    usage = [used.total_tokens for used in log.stats.model_usage.values()]
+    fits = [outcome.fit_seconds for outcome in ran.records if outcome.fit_seconds is not None]
+    name = Path(asked["data"]).name
     return Run(
-        data=name,
+        task=asked["task"],
+        data=name if asked["category"] is None else f"{name}/{asked['category']}",
         setting=asked["setting"],
         depth=asked["depth"],
         seed=asked["seed"],
-        outcomes=sorted(outcomes, key=lambda o: o.id),
+        outcomes=sorted(ran.records, key=lambda o: o.id),
         failures=sorted(failures, key=lambda f: f.id),
-        fit_seconds=about["fit_seconds"],
-        tokens=sum(usage) if usage else None,
+        fit_seconds=sum(fits) if fits else None,
+        tokens=ran.tokens,
         notes=notes,
     )
 
 
-class _Bar:
-    """Photos done, rate and time left, on stderr."""
-
-    def __init__(self, show: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("inspecting"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=Console(stderr=True),
-            disable=not show,
-        )
-        self._task: Any = None
-
-    @contextmanager
-    def running(self, photos: int, before: int) -> Iterator[None]:
-        """Show the bar for `photos`, of which `before` are done."""
-        self._task = self._progress.add_task("", total=photos, completed=before, rate="")
-        try:
-            with self._progress:
-                yield
-        except KeyboardInterrupt:
-            print("stopped; run the same command again to go on from here", file=sys.stderr)
-            raise
-
-    def step(self) -> None:
-        """One photo is done."""
-        self._progress.advance(self._task)
-        speed = self._progress.tasks[0].speed
-        if speed:
-            rate = f"{speed:.1f} photos/s" if speed >= 1 else f"{1 / speed:.1f} s/photo"
-            self._progress.update(self._task, rate=rate)
+def _notes(
+    task: TaskName,
+    products: list[Product],
+    seen: dict[str, Shown],
+    samples: list[Sample],
+    setting: Setting,
+    seed: int,
+) -> list[str]:
+    """How the photos, references and photos to fit to were chosen."""
+    notes = []
+    photos = sum(len(product.samples) for product in products)
+    if len(samples) < photos:
+        notes.append(f"{len(samples)} of {photos} photos, drawn by seed {seed}")
+    drawn = [
+        path.relative_to(p.root).as_posix() for p in products for some in seen[p.name].common.values() for path in some
+    ]
+    if drawn:
+        which = ", ".join(drawn) if len(products) == 1 else "from each product's normal training photos"
+        notes.append(f"references drawn by seed {seed}: {which}")
+    if task == "loco":
+        notes.append("pro is over all marked pixels, not the saturated overlap (sPRO) of MVTec LOCO's authors")
+    if setting == "fitted":
+        number = sorted({len(shown.fit_on) for shown in seen.values()})
+        if len(products) == 1:
+            notes.append(f"detector fitted to {number[0]} photos of train/good")
+        else:
+            notes.append(f"a detector of its own fitted to {number[0]} to {number[-1]} normal photos of each product")
+    return notes
 
 
 @contextmanager

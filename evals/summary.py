@@ -1,16 +1,20 @@
-"""Results for people: one table, agent and baselines side by side, and one plain sentence."""
+"""Results for people: one table, agent and baselines side by side, and a few plain sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from evals.answers import ANSWER_METRICS
 from evals.metrics import IMAGE_METRICS, LOWER_IS_BETTER, PLACE_METRICS, Metric
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from evals.results import Results
+
+    Standing = tuple[tuple[str, ...], ...]
+    """Metrics on which the agent is behind, level, ahead within chance, ahead by more than that."""
 
 MEANING = {
     "image_auroc": "how often an anomalous photo outscores a normal one",
@@ -22,42 +26,63 @@ MEANING = {
     "pixel_auroc": "the same as image_auroc, over pixels",
     "pro": "overlap with each marked region, up to 30 % false pixels",
     "localisation_hit": "marked defects hit by the most suspicious pixel",
+    "type_accuracy": "right kind named, of the defects found whose kind is known",
+    "citation_precision": "citing sentences that what they cite supports",
+    "mle_type": "verdict and kind, 1 to 5",
+    "mle_location": "place, 1 to 5",
+    "mle_logic": "reasons, 1 to 5",
+    "mle": "mean of the three, 1 to 5",
+    "unscored": "answers that could not be judged; lower is better",
 }
+ROOM = 92
+"""Columns a terminal needs for the detector's intervals too."""
 
 
-def figure(metric: Metric) -> str:
+def groups(results: Results) -> list[tuple[str, tuple[str, ...]]]:
+    """The rows of the table by heading; what the agent wrote only where it wrote."""
+    found = [("Photos", IMAGE_METRICS), ("Places", PLACE_METRICS)]
+    return [*found, ("Answers", ANSWER_METRICS)] if results.depth == "full" else found
+
+
+def number(metric: Metric | None) -> str:
+    """`0.912`, or `-` without a value."""
+    return "-" if metric is None or metric.value is None else f"{metric.value:.3f}"
+
+
+def figure(metric: Metric | None) -> str:
     """`0.912 [0.87, 0.95]`, `0.912` without an interval, `-` without a value."""
-    if metric.value is None:
-        return "-"
-    interval = "" if metric.ci95 is None else f" [{metric.ci95[0]:.2f}, {metric.ci95[1]:.2f}]"
-    return f"{metric.value:.3f}{interval}"
+    if metric is None or metric.ci95 is None:
+        return number(metric)
+    return f"{number(metric)} [{metric.ci95[0]:.2f}, {metric.ci95[1]:.2f}]"
 
 
 def sentence(results: Results) -> str:
-    """Where the agent does not beat the plain detector, in plain words."""
+    """Where the agent beats which baseline by more than chance, and above all where it does not, in plain words."""
     if results.n == results.failed:
         return "No photo could be inspected, so nothing can be said."
-    behind, level, unsure, ahead = _standing(results)
-    if not (behind or level or unsure or ahead):
-        return "The plain detector gave no score, so the agent cannot be held against it."
-    parts = []
-    if behind:
-        parts.append(f"is behind on {_listed(_both(results, name) for name in behind)}")
-    if level:
-        parts.append(f"is level on {_listed(level)}")
-    if unsure:
-        parts.append(f"is ahead within chance on {_listed(_both(results, name) for name in unsure)}")
+    alike: dict[Standing, list[str]] = {}
+    for baseline, differences in results.against.items():
+        alike.setdefault(_standing(differences), []).append(baseline)
+    return " ".join(_said(standing, _listed(names), len(names)) for standing, names in alike.items())
+
+
+def _said(standing: Standing, names: str, count: int) -> str:
+    behind, level, unsure, ahead = standing
+    if not any(standing):
+        return f"The agent cannot be held against {names}, which gave no scores that can be compared."
+    apart = (("is behind on", behind), ("is level on", level), ("is ahead within chance on", unsure))
+    parts = [f"{how} {_listed(names)}" for how, names in apart if names]
     if not parts:
-        return f"The agent beats the plain detector on {_listed(ahead)}, each by more than chance."
-    if not ahead:
-        return f"The agent beats the plain detector nowhere by more than chance: it {_listed(parts)}."
-    return f"The agent does not beat the plain detector everywhere: it {_listed(parts)}. It beats it by more than chance on {_listed(ahead)}."
+        return f"The agent beats {names} on {_listed(ahead)}, each by more than chance."
+    it = "it" if count == 1 else "them"
+    rest = f"; it beats {it} by more than chance on {_listed(ahead)}" if ahead else ""
+    where = "everywhere" if ahead else "anywhere by more than chance"
+    return f"The agent does not beat {names} {where}: it {_listed(parts)}{rest}."
 
 
-def _standing(results: Results) -> tuple[list[str], list[str], list[str], list[str]]:
-    """Metrics by how the agent stands: behind, level, ahead within chance, ahead by more than that."""
+def _standing(differences: Mapping[str, Metric]) -> Standing:
     behind, level, unsure, ahead = [], [], [], []
-    for name, difference in results.against["detector"].items():
+    for name, difference in differences.items():
         if difference.value is None:
             continue
         gain = -difference.value if name in LOWER_IS_BETTER else difference.value
@@ -69,7 +94,7 @@ def _standing(results: Results) -> tuple[list[str], list[str], list[str], list[s
             unsure.append(name)
         else:
             ahead.append(name)
-    return behind, level, unsure, ahead
+    return tuple(behind), tuple(level), tuple(unsure), tuple(ahead)
 
 
 def table_notes(results: Results) -> list[str]:
@@ -81,12 +106,18 @@ def table_notes(results: Results) -> list[str]:
     if results.uncertain:
         lines.append(f"{results.uncertain} verdicts are uncertain: not right, but neither overkill nor miss")
     lines += results.notes
-    reasons: dict[str, list[str]] = {}
+    shown = {name for _, names in groups(results) for name in names}
+    reasons: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for system, figures in columns(results).items():
+        missing: dict[str, list[str]] = {}
         for name, metric in figures.items():
-            if metric.reason is not None and metric.value is None:
-                reasons.setdefault(f"{system}: {metric.reason}", []).append(name)
-    return lines + [f"{reason} ({', '.join(names)})" for reason, names in reasons.items()]
+            if name in shown and metric.value is None and metric.reason is not None:
+                missing.setdefault(metric.reason, []).append(name)
+        for reason, names in missing.items():
+            reasons.setdefault((reason, tuple(names)), []).append(system)
+    return lines + [
+        f"{_listed(systems)}: {reason} ({', '.join(names)})" for (reason, names), systems in reasons.items()
+    ]
 
 
 def columns(results: Results) -> dict[str, dict[str, Metric]]:
@@ -94,43 +125,55 @@ def columns(results: Results) -> dict[str, dict[str, Metric]]:
     return {"agent": results.metrics} | {str(name): figures for name, figures in results.baselines.items()}
 
 
+def heading(results: Results) -> str:
+    """Data, setting, depth, number of photos and model, on one line."""
+    model = "no model" if results.model is None else f"{results.model.name} {results.model.revision}"
+    return f"{results.data}, {results.setting}, {results.depth}, {results.n} photos, {model}"
+
+
+def cost_line(results: Results) -> str:
+    """What the agent took, on one line."""
+    cost = results.cost
+    parts = [f"{cost.seconds:.1f} s of inspection"]
+    if cost.images_per_second is not None:
+        parts.append(f"{cost.images_per_second:.2f} photos/s")
+    if cost.fit_seconds is not None:
+        parts.append(f"{cost.fit_seconds:.1f} s to fit")
+    if cost.tokens is not None:
+        parts.append(f"{cost.tokens} tokens")
+    return ", ".join(parts)
+
+
 def print_results(results: Results, console: Console | None = None) -> None:
-    """Print the table, the sentence and the notes; to stdout by default."""
+    """Print the table, the notes and the sentences; to stdout by default."""
     from rich.console import Console
     from rich.table import Table
 
     to = console or Console()
-    model = "no model" if results.model is None else f"{results.model.name} {results.model.revision}"
-    title = f"{results.data}, {results.setting}, {results.depth}, {results.n} photos, {model}"
     table = Table(
-        title=title,
+        title=heading(results),
         title_justify="left",
         caption="[95 % bootstrap interval over photos]",
         caption_justify="left",
     )
+    table.add_column("metric", no_wrap=True)
     systems = columns(results)
-    table.add_column("metric")
+    with_intervals = ("agent", "detector") if to.width >= ROOM else ("agent",)
     for system in systems:
-        table.add_column(system if system == "agent" else f"{system} alone", justify="right", no_wrap=True)
-    for name in (*IMAGE_METRICS, *PLACE_METRICS):
-        table.add_row(
-            name,
-            *(figure(figures[name]) for figures in systems.values()),
-            end_section=name == IMAGE_METRICS[-1],
-        )
+        # In two lines where the terminal is narrow: then all fits into 80 columns.
+        table.add_column(system.replace("_", "_\n"), justify="right", no_wrap=True)
+    for _, names in groups(results):
+        for name in names:
+            cells = (
+                (figure if system in with_intervals else number)(figures.get(name))
+                for system, figures in systems.items()
+            )
+            table.add_row(name, *cells, end_section=name == names[-1])
     to.print(table, markup=False)
-    speed = "" if results.cost.images_per_second is None else f", {results.cost.images_per_second:.2f} photos/s"
-    to.print(f"{results.cost.seconds:.1f} s of inspection{speed}", markup=False, highlight=False)
+    to.print(cost_line(results), markup=False, highlight=False)
     for line in table_notes(results):
         to.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
     to.print(sentence(results), markup=False, highlight=False, soft_wrap=True)
-
-
-def _both(results: Results, name: str) -> str:
-    agent, detector = results.metrics[name], results.baselines["detector"][name]
-    if agent.value is None or detector.value is None:
-        return name
-    return f"{name} ({agent.value:.3f} against {detector.value:.3f})"
 
 
 def _listed(items: Iterable[str]) -> str:

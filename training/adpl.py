@@ -99,6 +99,8 @@ class PreferenceRecord(_Part):
     """Ids of facts; an answer cites the first as [F1]."""
     defects: list[MarkedDefect] | None = None
     """Empty for a normal test image; none where nobody marked it."""
+    differences: list[str] | None = None
+    """How the test image differs from the reference though it is allowed, as `training.draw.allowed` names it."""
 
     @model_validator(mode="after")
     def _five_with_conclusions(self) -> Self:

@@ -99,6 +99,7 @@ def tell_pair(writer: AdplWriter, case: Case, split: Split, seed: int, index: in
         family=case.family,
         facts=told.facts,
         defects=marked,
+        differences=list(case.variations),
     )
 
 

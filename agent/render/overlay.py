@@ -74,7 +74,7 @@ def overlay(
     scores = np.asarray(stretched.resize((width, height), Image.Resampling.BILINEAR))
     unit = unit_of(picture.size)
 
-    heat = Image.fromarray(heat_table()[(scores * 255).round().astype(np.uint8)])
+    heat = Image.fromarray(heat_table().take((scores * 255).round().astype(np.uint8), axis=0))
     picture.paste(heat, mask=heat.getchannel("A"))
     _draw_outline(picture, scores >= THRESHOLD, unit)
     _draw_boxes(picture, [(x0 * zoom, y0 * zoom, x1 * zoom, y1 * zoom) for x0, y0, x1, y1 in boxes], unit)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -145,15 +146,41 @@ def probability_true(message: BaseMessage) -> float | None:
     Yes and no count too. None where the model gave no log-probabilities, or these words hold less than a tenth of the
     probability: it was about to say something else.
     """
+    words = {"true": "true", "yes": "true", "false": "false", "no": "false"}
+    found = _shares((words.get(word.lower()), p) for word, p in _first_words(message))
+    return None if found is None else found.get("true", 0.0)
+
+
+def letter_probabilities(message: BaseMessage, letters: Sequence[str]) -> dict[str, float] | None:
+    """Probability of each option's letter among all of them, from the log-probabilities of a reply's first token.
+
+    Args:
+        message: the reply.
+        letters: upper case, such as A to D.
+
+    Returns:
+        Summing to 1; None where the model gave no log-probabilities, or the letters hold less than a tenth of the
+        probability: it was about to say something else.
+    """
+    found = _shares((word if word in letters else None, p) for word, p in _first_words(message))
+    return None if found is None else {letter: found.get(letter, 0.0) for letter in letters}
+
+
+_LEAST = 0.1  # of the probability that the expected words have to hold
+
+
+def _first_words(message: BaseMessage) -> Iterator[tuple[str, float]]:
+    """The likeliest first tokens of a reply without their punctuation, and their probabilities."""
     found = message.response_metadata.get("logprobs") or {}
     first = (found.get("content") or [None])[0]
-    if first is None:
-        return None
-    mass = {"true": 0.0, "false": 0.0}
-    for entry in first.get("top_logprobs") or []:
-        word = str(entry["token"]).strip(" .,:*\"'\u2581\u0120").lower()
-        word = {"yes": "true", "no": "false"}.get(word, word)
-        if word in mass:
-            mass[word] += float(torch.exp(torch.tensor(float(entry["logprob"]), dtype=torch.float64)))
+    for entry in (first or {}).get("top_logprobs") or []:
+        yield str(entry["token"]).strip(" .,:*\"'()[]\u2581\u0120"), math.exp(float(entry["logprob"]))
+
+
+def _shares(named: Iterable[tuple[str | None, float]]) -> dict[str, float] | None:
+    mass: dict[str, float] = {}
+    for name, probability in named:
+        if name is not None:
+            mass[name] = mass.get(name, 0.0) + probability
     total = sum(mass.values())
-    return mass["true"] / total if total >= 0.1 else None
+    return {name: share / total for name, share in mass.items()} if total >= _LEAST else None

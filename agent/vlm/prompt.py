@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 VERDICT_QUESTION = "Does the part in the test image have a defect?"
@@ -58,6 +58,15 @@ def question_text(question: str, facts: Sequence[NumberedFact], evidence: Sequen
     lines = "\n".join(fact.line() for fact in facts)
     known = f"Facts:\n<data>\n{_inert(lines)}\n</data>\n" if facts else ""
     return f"{known}{_evidence(evidence)}Question: {one_line(question)}"
+
+
+def choice_text(question: str, options: Mapping[str, str]) -> str:
+    """Ask a multiple-choice question; `options` from letter to text, in the order to be shown."""
+    lines = "\n".join(f"{letter}. {one_line(text)}" for letter, text in options.items())
+    return (
+        f"Question: {one_line(question)}\n{lines}\n"
+        "Choose one option and reply with its letter alone, in place of True or False."
+    )
 
 
 def _evidence(evidence: Sequence[tuple[str, str]]) -> str:

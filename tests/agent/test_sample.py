@@ -12,7 +12,7 @@ from parts import plate, scripted
 from agent.inspector import Inspector
 from agent.model import load_vlm
 from agent.sample import gather
-from agent.vlm.prompt import VERDICT_QUESTION, Views
+from agent.vlm.prompt import VERDICT_QUESTION, Views, choice_text
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,25 @@ def test_another_question_is_asked_as_the_agent_would_ask_it(inspector: Inspecto
     text = new[3][1].content[-1]["text"]
     assert all(f"[F{i}]" in text and fact.text in text for i, fact in enumerate(gathered.facts, 1))
     assert all(f"[E{i}] {summary}" in text for i, summary in enumerate(gathered.evidence, 1))
+
+
+def test_options_are_put_to_the_agent_and_to_the_model_alone(inspector: Inspector) -> None:
+    plan, verdict = ("category: hex nut\nfacts: scratch", None), ("False. Nothing stands out [E1].", 0.4)
+    vlm = scripted(plan, plan, verdict, ("A", 0.5), ("A", 0.5), ("True. So it is.", 0.5))
+    alone = Inspector(vlm, inspector.encoder, inspector.facts, inspector.home, inspector.weights)
+    gathered, options = alone.gather(plate(True), reference=plate(False)), {"A": "Flat.", "B": "Bent."}
+    # The script's first tokens are True and False: no letter was about to come.
+    assert gathered.choose("How is it?", options) is None
+    assert alone.choose_alone(plate(True), "How is it?", options, reference=plate(False)) is None
+    assert alone.answer_alone(plate(True), "Is it flat?") == "True. So it is."
+    chosen, chosen_alone, answered = (messages[1].content for messages in vlm.chat._asked[3:])
+    ending = choice_text("How is it?", options)
+    assert chosen[-1]["text"].endswith(ending)
+    assert all(fact.text in chosen[-1]["text"] for fact in gathered.facts)
+    assert chosen_alone[-1]["text"] == ending
+    assert [part["type"] for part in chosen_alone].count("image") == 2
+    assert [part["type"] for part in answered].count("image") == 1
+    assert vlm.chat._limits[3:] == [1, 1, None]
 
 
 def test_support_is_the_share_of_sentences_that_hold(inspector: Inspector) -> None:

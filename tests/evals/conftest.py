@@ -54,6 +54,25 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture
+def make_set(tmp_path: Path) -> Callable[..., Path]:
+    """Draws a set of several products in the layout of MVTec AD and LOCO; `good` and `bad` photos of each product."""
+
+    def make(products: Sequence[str] = ("bolt", "nut"), good: int = 3, bad: int = 3, train: int = 5) -> Path:
+        root = tmp_path / "set"
+        for at, name in enumerate(products):
+            for i in range(train):
+                draw_photo(root / name / f"train/good/{i:03}.png", defect=False, grey=100 + 20 * at + i)
+            for i in range(good):
+                draw_photo(root / name / f"test/good/{i:03}.png", defect=False, grey=110 + i)
+            for i in range(bad):
+                draw_photo(root / name / f"test/dent/{i:03}.png", defect=True, grey=110 + i)
+                draw_mask(root / name / f"ground_truth/dent/{i:03}_mask.png")
+        return root
+
+    return make
+
+
 class FakeDetector:
     """What the scripted agent's `fit` returns."""
 

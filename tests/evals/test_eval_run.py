@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
-import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +14,12 @@ import numpy as np
 import pytest
 
 from evals import EvalError
+from evals.answers import ANSWER_METRICS
 from evals.maps import load_pair
 from evals.metrics import IMAGE_METRICS, PLACE_METRICS, Metric
 from evals.results import Results
 from evals.run import run_folder
-from evals.summary import figure, print_results, sentence
+from evals.summary import sentence
 
 Make = Callable[..., Path]
 Fake = Callable[..., Any]
@@ -69,7 +66,7 @@ def test_results_json_has_the_shape_of_the_contract(fake: Fake, make_folder: Mak
         "environment",
     } <= set(read)
     assert read["task"] == "folder"
-    assert set(read["metrics"]) == {*IMAGE_METRICS, *PLACE_METRICS}
+    assert set(read["metrics"]) == {*IMAGE_METRICS, *PLACE_METRICS, *ANSWER_METRICS}
     assert set(read["baselines"]) == {"detector", "vlm", "vlm_heatmap", "blend"}
     for figures in (read["metrics"], *read["baselines"].values()):
         for metric in figures.values():
@@ -152,109 +149,6 @@ def test_a_second_run_starts_anew(fake: Fake, make_folder: Make, tmp_path: Path)
     assert len(again.calls) == 6
     assert found.model is not None
     assert found.model.revision == "2"
-
-
-CHILD = """
-import signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
-sys.path[:0] = sys.argv[3:]
-import conftest
-from evals.run import run_folder
-class FakeInspector(conftest.FakeInspector):
-    def inspect(self, *given, **named):
-        # Slow from the twentieth on: on a busy machine it would else be done before the signal arrives.
-        time.sleep(0.02 if len(self.calls) < 20 else 1)
-        return super().inspect(*given, **named)
-run_folder(FakeInspector(), sys.argv[1], "zero-shot", out=sys.argv[2])
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_is_taken_up(fake: Fake, make_folder: Make, tmp_path: Path, how: signal.Signals) -> None:
-    root, out = make_folder(good=40, bad=10), tmp_path / "out"
-    folders = [str(Path(__file__).parent), str(Path.cwd())]
-    command = [sys.executable, "-c", CHILD, str(root), str(out), *folders]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        give_up = time.monotonic() + 60
-        while len(list(out.glob("maps/**/*.npz"))) < 15:
-            assert child.poll() is None, child.communicate()[1].decode()
-            assert time.monotonic() < give_up
-            time.sleep(0.02)
-        child.send_signal(how)
-        _, err = child.communicate()
-    if how == signal.SIGINT:
-        assert "run the same command again" in err.decode()
-    agent = fake()
-    found = run_folder(agent, root, "zero-shot", out=out, show=False)
-    assert (found.n, found.failed) == (50, 0)
-    assert 0 < len(agent.calls) <= 40
-    if how == signal.SIGINT:
-        return
-    again = fake()  # the log of the killed run is still there, but is not taken for an unfinished one
-    run_folder(again, root, "zero-shot", out=out, show=False)
-    assert len(again.calls) == 50
-
-
-class _Page(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.sources: list[str] = []
-        self.ids: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name in ("src", "href", "xlink:href") and value:
-                self.sources.append(value)
-            if name == "id" and value:
-                self.ids.append(value)
-
-
-def test_the_page_stands_alone_and_escapes(fake: Fake, make_folder: Make, tmp_path: Path) -> None:
-    root = make_folder(good=4, bad=4, name="<b>plates")
-    (root / "test/dent/000.png").rename(root / "test/dent/&amp;<i>.png")
-    agent = fake(fails_on=["001.png"])
-    run_folder(agent, root, "zero-shot", out=tmp_path / "out", show=False)
-    text = (tmp_path / "out/report.html").read_text()
-    page = _Page()
-    page.feed(text)
-    assert all(s.startswith(("data:", "#")) for s in page.sources)
-    assert "script" not in page.tags
-    assert "i" not in [t for t in page.tags if t == "b"]
-    assert "<b>plates" not in text
-    assert "test/dent/&amp;amp;&lt;i&gt;.png" in text
-    assert page.tags.count("svg") == 2
-    assert page.tags.count("img") == 2 * 6
-    assert len(page.ids) == len(set(page.ids))
-    assert not re.search(r"url\((?!#)", text)
-    assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", text).replace("http-equiv", "")
-
-
-def test_the_table_and_the_sentence(
-    fake: Fake, make_folder: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    found = run_folder(fake(fails_on=["dent/001.png"]), make_folder(), "zero-shot", out=tmp_path / "out")
-    written = capsys.readouterr()
-    for word in ("image_auroc", "agent", "detector alone", "vlm alone", "1 of 6 photos failed"):
-        assert word in written.out
-    assert "The agent beats the plain detector nowhere by more than chance" in written.out
-    assert "inspecting" in written.err
-    assert "inspecting" not in written.out
-
-    def with_gain(**gains: Metric) -> Results:
-        return found.model_copy(update={"against": {**found.against, "detector": gains}})
-
-    ahead = Metric(0.1, (0.05, 0.15))
-    assert "beats the plain detector on image_auroc, each" in sentence(with_gain(image_auroc=ahead))
-    mixed = with_gain(image_auroc=ahead, miss=ahead, image_ap=Metric(0.1, (-0.1, 0.2)))
-    assert "is behind on miss (0.000 against 0.000)" in sentence(mixed)
-    assert "ahead within chance on image_ap" in sentence(mixed)
-    assert "more than chance on image_auroc." in sentence(mixed)
-    print_results(found)
-    assert "[0.05, 0.15]" in figure(ahead)
-    assert figure(Metric(None, None, "why")) == "-"
 
 
 def test_importing_evals_is_cheap() -> None:

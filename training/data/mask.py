@@ -52,14 +52,16 @@ def _read_one(path: Path) -> NDArray[np.bool_]:
     return values > floor
 
 
-def _values(picture: Image.Image) -> tuple[NDArray[np.int64], float]:
+def _values(picture: Image.Image) -> tuple[NDArray[np.integer], float]:
     """(H, W) of the picture and the value above which a pixel is marked."""
     import numpy as np
 
     if picture.mode.startswith("I"):
-        values = np.asarray(picture.convert("I"), np.int64)
+        values = np.asarray(picture.convert("I"))
+    elif picture.mode in ("1", "L"):
+        values = np.asarray(picture.convert("L"))  # nearly all masks, ten times as fast as by way of colours
     else:
-        colours = np.asarray(picture.convert("RGB"), np.int64)
+        colours = np.asarray(picture.convert("RGB"))
         values = colours.max(axis=2)
         if (colours != values[..., None]).any():
             return values, 0

@@ -57,11 +57,19 @@ class Scene:
 def describe(case: Case) -> Scene:
     """The scene of a drawn case."""
     grey = case.test.astype(np.float32).mean(2)
-    found = [
-        Mark(d.defect_type, *_places(d.mask), _extent(d.mask), _tone(d.mask, grey))
-        for d in sorted(case.defects, key=lambda d: -int(d.mask.sum()))
-    ]
+    found = [mark_of(d.defect_type, d.mask, grey) for d in sorted(case.defects, key=lambda d: -int(d.mask.sum()))]
     return Scene(tuple(found), case.variations or ("plain",))
+
+
+def mark_of(defect_type: str, mask: NDArray[np.bool_], grey: NDArray[np.float32]) -> Mark:
+    """A defect in words.
+
+    Args:
+        defect_type: what it is.
+        mask: (H, W), True on it.
+        grey: (H, W), brightness of the photo, 0..255.
+    """
+    return Mark(defect_type, *_places(mask), _extent(mask), _tone(mask, grey))
 
 
 def _places(mask: NDArray[np.bool_]) -> tuple[str, frozenset[str]]:

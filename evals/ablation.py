@@ -1,0 +1,140 @@
+"""The task `ablation`: what each part of the agent is worth, on the same photos with one part left out at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from agent.inspector import Part
+from evals.compare import compare
+from evals.metrics import Metric
+from evals.results import Results
+from evals.run import run_dataset
+from evals.summary import number
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agent.report import Setting
+    from evals.outcome import Inspecting
+
+PARTS: tuple[Part, ...] = get_args(Part)
+SHOWN = (
+    "image_auroc",
+    "accuracy",
+    "type_accuracy",
+    "citation_precision",
+    "mle_type",
+    "mle_location",
+    "mle_logic",
+    "mle",
+)
+"""More is better in all of them."""
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The whole agent, and the agent without each part."""
+
+    whole: Results
+    without: dict[Part, dict[str, Metric]]
+    """By part left out: metric without it minus with it, with the interval of the paired difference."""
+
+
+def run_ablation(
+    load: Callable[[tuple[Part, ...]], Inspecting],
+    data: Path | str,
+    setting: Setting = "one-shot",
+    limit: int | None = None,
+    seed: int = 0,
+    out: Path | str = "runs/ablation",
+    *,
+    show: bool = True,
+) -> Ablation:
+    """Inspect a folder with the whole agent and without each part in turn, at depth `full`.
+
+    Leaves a run in `out`/whole and in `out`/without-PART each, which are taken up where they were stopped, and the table in
+    `out`/ablation.md.
+
+    Args:
+        load: Gives the agent without the parts it is told.
+        data: The folder; layout in `evals.dataset`.
+        setting: What the agent is shown besides the photo.
+        limit: At most so many photos, drawn by the seed.
+        seed: Draws references, photos and the bootstrap.
+        out: Folder for the runs.
+        show: Print progress to stderr.
+
+    Raises:
+        EvalError: a folder, setting or output folder that cannot be used.
+    """
+    place = Path(out)
+
+    def run(name: str, *parts: Part) -> Results:
+        agent = load(parts)
+        return run_dataset(lambda: agent, data, "folder", setting, "full", limit, seed, place / name, show=show)
+
+    whole = run("whole")
+    without: dict[Part, dict[str, Metric]] = {}
+    for part in PARTS:
+        run(f"without-{part}", part)
+        without[part] = compare(place / "whole", place / f"without-{part}", seed=seed).differences
+    found = Ablation(whole, without)
+    (place / "ablation.md").write_text(markdown(found), encoding="utf-8")
+    return found
+
+
+def markdown(found: Ablation) -> str:
+    """The table as Markdown, the whole agent first, and the sentence."""
+    rows = [
+        ["metric", "whole agent", *(f"without {part}" for part in found.without)],
+        ["---"] * (2 + len(found.without)),
+        *_rows(found),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + f"\n\n{sentence(found)}\n"
+
+
+def print_ablation(found: Ablation, console: Console | None = None) -> None:
+    """Print the table, and in words which parts matter by more than chance; to stdout by default."""
+    from rich.console import Console
+    from rich.table import Table
+
+    to = console or Console()
+    table = Table(title=f"{found.whole.data}, {found.whole.setting}, {found.whole.n} photos", title_justify="left")
+    table.add_column("metric")
+    for name in ("whole agent", *(f"without {part}" for part in found.without)):
+        table.add_column(name, justify="right")
+    for row in _rows(found):
+        table.add_row(*row)
+    to.print(table, markup=False)
+    to.print(sentence(found), markup=False, highlight=False, soft_wrap=True)
+
+
+def sentence(found: Ablation) -> str:
+    """Which parts the agent is worse or better without, by more than chance."""
+    worse, better = [], []
+    for part, differences in found.without.items():
+        for name in SHOWN:
+            change = differences.get(name)
+            if change is None or change.value is None or change.ci95 is None or change.ci95[0] <= 0 <= change.ci95[1]:
+                continue
+            (better if change.value > 0 else worse).append(f"{part} ({name} {change.value:+.3f})")
+    parts = [f"worse without {', '.join(worse)}"] if worse else []
+    parts += [f"better without {', '.join(better)}"] if better else []
+    return f"The agent is {' and '.join(parts)}." if parts else "No part matters beyond chance on these photos."
+
+
+def _rows(found: Ablation) -> list[list[str]]:
+    return [
+        [name, number(found.whole.metrics.get(name)), *(_change(d.get(name)) for d in found.without.values())]
+        for name in SHOWN
+    ]
+
+
+def _change(metric: Metric | None) -> str:
+    if metric is None or metric.value is None:
+        return "-"
+    interval = "" if metric.ci95 is None else f" ({metric.ci95[0]:+.2f} to {metric.ci95[1]:+.2f})"
+    return f"{metric.value:+.3f}{interval}"

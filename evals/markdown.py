@@ -1,0 +1,57 @@
+"""summary.md: an evaluation as a few lines for a pull request."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.render.text import plain
+from evals.errors import EvalError
+from evals.summary import columns, cost_line, figure, groups, heading, number, sentence, table_notes
+
+if TYPE_CHECKING:
+    from evals.results import Results
+
+_SIGNS = re.compile(r"([\\`*\[<|~&])")
+# Where a forge would begin a link, a mention or a reference, even one that is escaped.
+_LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=[@#])")
+
+
+def write_summary(results: Results, out: Path) -> Path:
+    """Write `out`/summary.md and return its path.
+
+    Raises:
+        EvalError: it cannot be written.
+    """
+    path = out / "summary.md"
+    try:
+        path.write_text(markdown(results), encoding="utf-8")
+    except OSError as error:
+        raise EvalError(f"out {str(path)!r}: cannot be written ({error.strerror}); give another folder") from error
+    return path
+
+
+def markdown(results: Results) -> str:
+    """Table with intervals, sentences, notes and cost; names from outside can form no link, mention or mark-up."""
+    systems = columns(results)
+    lines = [f"### {_inert(heading(results))}", "", _inert(sentence(results)), ""]
+    lines += [f"| metric | {' | '.join(systems)} |", f"|---|{'--:|' * len(systems)}"]
+    for _, names in groups(results):
+        for name in names:
+            cells = [
+                (figure if system in ("agent", "detector") else number)(figures.get(name))
+                for system, figures in systems.items()
+            ]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "In brackets the 95 % bootstrap interval over photos.", ""]
+    lines += [f"- {_inert(note)}" for note in table_notes(results)]
+    lines += [f"- {_inert(cost_line(results))}, seed {results.seed}"]
+    versions = (f"{name} {version}" for name, version in results.environment.items())
+    lines += [f"- {_inert(', '.join(versions))}", ""]
+    return "\n".join(lines)
+
+
+def _inert(text: str) -> str:
+    """One line of text as it stands: every sign that means something in Markdown is escaped."""
+    return _LINK.sub("\u200b", _SIGNS.sub(r"\\\1", plain(text)))
