@@ -74,14 +74,14 @@ def _run(
     with _errors(extra="ray" if asked["runner"] == "ray" else "eval"):
         make_folder(out)
         from agent.inspector import Inspector
+        from evals.pages.summary import print_results
         from evals.run import run_dataset
-        from evals.summary import print_results
 
         results = run_dataset(partial(Inspector.load, model), data, task, out=out, **asked)
         print_results(results)
     if track is not None:
         with _errors(extra="track"):
-            from evals.tracking import track as log
+            from evals.pages.tracking import track as log
 
             typer.echo(f"logged to {log(results, track, out)}", err=True)  # type: ignore[arg-type]
     _too_many(results.failed, max_failures)
@@ -215,8 +215,8 @@ def eval_adpl(
     with _errors():
         make_folder(out)
         from agent.inspector import Inspector
-        from evals.adpl import run_adpl
-        from evals.question_report import print_results
+        from evals.pages.questions import print_results
+        from evals.questions.adpl import run_adpl
 
         judges = [_judge(None, out), *([_judge(judge, out)] if judge else [])]
         results = run_adpl(Inspector.load(model), data, images, setting, limit, seed, out, judges=judges, jobs=jobs)
@@ -244,8 +244,8 @@ def eval_mmad(
     with _errors():
         make_folder(out)
         from agent.inspector import Inspector
-        from evals.mmad import REPORTED, run_mmad
-        from evals.question_report import print_results
+        from evals.pages.questions import print_results
+        from evals.questions.mmad import REPORTED, run_mmad
 
         left_out = REPORTED if exclude == "reported" else None if exclude is None else Path(exclude)
         results = run_mmad(
@@ -267,7 +267,7 @@ def eval_compare(
     with _errors():
         make_folder(out)
         from evals.compare import compare
-        from evals.compare_page import print_comparison, write_comparison
+        from evals.pages.comparison import print_comparison, write_comparison
 
         found = compare(first, second)
         print_comparison(found)
@@ -301,8 +301,9 @@ def eval_agreement(
     from training.rank.folder import RankError
 
     with _errors(RankError, OSError):
-        from evals.agreement import agreement, print_agreement
-        from evals.human_scores import (
+        from evals.judges.agreement import agreement, print_agreement
+        from evals.judges.records import read_records
+        from evals.judges.scores import (
             judged,
             orders_of_folder,
             ratings_of_records,
@@ -310,7 +311,6 @@ def eval_agreement(
             score_sheet,
             write_scores,
         )
-        from evals.records import read_records
 
         records = read_records(data) if data is not None else []
         if sheet is not None:
@@ -353,8 +353,8 @@ def eval_judge(
     """
     with _errors():
         make_folder(out)
-        from evals.judge_check import check_judge, print_check
-        from evals.records import read_records
+        from evals.judges.check import check_judge, print_check
+        from evals.judges.records import read_records
 
         found = check_judge(_judge(judge, out), read_records(data)[:limit], _truths(images))
         (out / "judge.json").write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -364,12 +364,12 @@ def eval_judge(
 def _judge(model: str | None, out: Path) -> Judge:
     """The reference judge, or a model; a model's prompt is kept beside its scores."""
     if model is None:
-        from evals.reference_judge import ReferenceJudge
+        from evals.judges.reference import ReferenceJudge
 
         return ReferenceJudge()
     from agent.model import load_vlm
-    from evals.judge_prompt import prompt_text
-    from evals.model_judge import ModelJudge
+    from evals.judges.model import ModelJudge
+    from evals.judges.prompt import prompt_text
 
     found = ModelJudge(load_vlm(model))
     (out / "judge_prompt.txt").write_text(prompt_text(), encoding="utf-8")
@@ -377,7 +377,7 @@ def _judge(model: str | None, out: Path) -> Judge:
 
 
 def _truths(images: Path) -> Callable[[PreferenceRecord, RankedQuestion], Truth]:
-    from evals.truth import truth_of_question
+    from evals.judges.truth import truth_of_question
     from knowledge.facts import shipped_pack
 
     facts = {fact.id: fact for fact in shipped_pack().facts}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, get_args
 
 from agent.inspector import Part
 from evals.compare import compare
-from evals.metrics import Metric
+from evals.figures.metrics import Metric
+from evals.pages.summary import number
 from evals.results import Results
 from evals.run import run_dataset
-from evals.summary import number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,7 +114,8 @@ def print_ablation(found: Ablation, console: Console | None = None) -> None:
 
 def sentence(found: Ablation) -> str:
     """Which parts the agent is worse or better without, by more than chance."""
-    worse, better = [], []
+    worse: list[str] = []
+    better: list[str] = []
     for part, differences in found.without.items():
         for name in SHOWN:
             change = differences.get(name)

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
-from evals.answers import ANSWER_METRICS, ratio, sums
 from evals.errors import EvalError
-from evals.maps import load_pair
-from evals.metrics import IMAGE_METRICS, PLACE_METRICS, RANKING, Metric, resampled
+from evals.figures.answers import ANSWER_METRICS, ratio, sums
+from evals.figures.maps import load_pair
+from evals.figures.metrics import IMAGE_METRICS, PLACE_METRICS, RANKING, Metric, resampled
+from evals.figures.pixels import Levels, Pixels
+from evals.figures.resample import RESAMPLES, interval, share, weights
 from evals.outcome import Outcome
-from evals.pixels import Levels, Pixels
-from evals.resample import RESAMPLES, interval, share, weights
 from evals.results import Results
 from evals.samples import read_samples
 
 if TYPE_CHECKING:
     from typing import Literal
 
-    from evals.resample import Drawn, Floats
+    from evals.figures.resample import Drawn, Floats
 
 
 @dataclass(frozen=True)

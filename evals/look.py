@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agent.render.overlay import overlay
 from evals.dataset import Sample, read_mask
 from evals.errors import EvalError
-from evals.maps import check_map, on_mask, pointed_at, reduce_map, reduce_mask
+from evals.figures.maps import check_map, on_mask, pointed_at, reduce_map, reduce_mask
 from evals.outcome import Inspecting, Outcome
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from agent.report import Depth, InspectionReport
-    from evals.maps import Map, Mask
+    from evals.figures.maps import Map, Mask
     from evals.mle import MleScore
     from evals.setting import Shown
     from tools.detector import Detector, DetectorError
@@ -149,8 +149,8 @@ def inspect_sample(
 
 
 def _judged(sample: Sample, mask: Mask | None, report: InspectionReport) -> MleScore:
-    from evals.reference_judge import judge_report
-    from evals.truth import truth_of_sample
+    from evals.judges.reference import judge_report
+    from evals.judges.truth import truth_of_sample
 
     return judge_report(report, truth_of_sample(sample, mask, report))
 

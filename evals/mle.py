@@ -129,7 +129,7 @@ class Judge(Protocol):
 
 
 def judge_reference(answer: str, truth: Truth) -> MleScore:
-    """Score an answer by what is known of the part, with a reason for every point taken off; see `evals.reference_judge`."""
-    from evals.reference_judge import ReferenceJudge
+    """Score an answer by what is known of the part, with a reason for every point taken off; see `evals.judges.reference`."""
+    from evals.judges.reference import ReferenceJudge
 
     return ReferenceJudge().judge(answer, truth)

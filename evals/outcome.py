@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from agent.report import Depth, InspectionReport, ModelInfo, ReasoningStep, Verdict
-from evals.maps import Box
+from evals.figures.maps import Box
 from evals.mle import MleScore
 
 if TYPE_CHECKING:

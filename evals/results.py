@@ -12,15 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.fusion import Fusion
 from agent.report import Depth, ModelInfo, Setting, Verdict
-from evals import metrics
-from evals.answers import answer_metrics, answer_notes
 from evals.dataset import GOOD, TaskName
 from evals.errors import EvalError
-from evals.maps import load_pair
-from evals.metrics import IMAGE_METRICS, PLACE_METRICS, RANKING, Metric
+from evals.figures import metrics
+from evals.figures.answers import answer_metrics, answer_notes
+from evals.figures.maps import load_pair
+from evals.figures.metrics import IMAGE_METRICS, PLACE_METRICS, RANKING, Metric
+from evals.figures.pixels import Levels, Pixels
+from evals.figures.products import mean_over
 from evals.outcome import Outcome
-from evals.pixels import Levels, Pixels
-from evals.products import mean_over
 
 PER_TYPE = ("image_auroc", "image_ap", "miss")
 """Image metrics that say something about one defect type; the others are about the normal photos or all of

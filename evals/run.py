@@ -72,7 +72,7 @@ def run_dataset(
         category: One product of a benchmark; by default all of them.
         jobs: How many photos are inspected at once: threads, or Ray's workers. Changes no result.
         runner: This process, or a Ray cluster; see `evals.ray_pool`.
-        show: Print progress to stderr and the table to stdout.
+        show: Print progress to stderr.
 
     Raises:
         EvalError: data, a setting or an output folder that cannot be used.
@@ -80,14 +80,13 @@ def run_dataset(
         ModuleNotFoundError: `ray`, which is not installed.
     """
     from evals import engine
-    from evals.maps import save_pair
-    from evals.markdown import write_summary
+    from evals.figures.maps import save_pair
     from evals.outcome import Outcome
-    from evals.report import write_report
+    from evals.pages.markdown import write_summary
+    from evals.pages.report import write_report
     from evals.results import build
     from evals.samples import write_samples
     from evals.setting import shown
-    from evals.summary import print_results
 
     if runner not in get_args(Runner):
         raise EvalError(f"runner {runner!r}: expected one of {', '.join(get_args(Runner))}")
@@ -126,8 +125,6 @@ def run_dataset(
                 write_samples(run.outcomes, place)
                 write_summary(results, place)
                 write_report(results, run, Path(data), place)
-    if show:
-        print_results(results)
     return results
 
 

@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from agent.report import Setting
 from evals.errors import EvalError
-from evals.metrics import Metric
+from evals.figures.metrics import Metric
+from evals.pages.summary import number
 from evals.results import Results
 from evals.run import run_dataset
-from evals.summary import number
 
 if TYPE_CHECKING:
     from agent.report import Depth

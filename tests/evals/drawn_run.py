@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from agent.report import ModelInfo, ReasoningStep
-from evals.maps import save_pair
+from evals.figures.maps import save_pair
 from evals.mle import SCALES, MleScore
 from evals.outcome import Outcome
 from evals.results import Results, Run, build

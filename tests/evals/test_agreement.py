@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from sklearn.metrics import cohen_kappa_score
 
-from evals.agreement import MEASURED, Agreement, Measured, agreement, print_agreement, weighted_kappa
 from evals.errors import EvalError
-from evals.human_scores import (
+from evals.figures.resample import weights
+from evals.judges.agreement import MEASURED, Agreement, Measured, agreement, print_agreement, weighted_kappa
+from evals.judges.scores import (
     Rating,
     item_ids,
     judged,
@@ -26,7 +27,6 @@ from evals.human_scores import (
     write_scores,
 )
 from evals.mle import SCALES, MleScore, Truth
-from evals.resample import weights
 from training.adpl import MleScores, PreferenceRecord
 from training.rank.export import export
 from training.rank.folder import AskedQuestion, Candidate, Pair, RankFolder

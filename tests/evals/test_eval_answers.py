@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from drawn_run import mixed, outcome, steps
 
-from evals.answers import ANSWER_METRICS, answer_metrics, answer_notes, ratio, sums
-from evals.kinds import confusion, kind_of
+from evals.figures.answers import ANSWER_METRICS, answer_metrics, answer_notes, ratio, sums
+from evals.figures.kinds import confusion, kind_of
+from evals.figures.resample import interval, weights
 from evals.mle import Fault, MleScore
-from evals.resample import interval, weights
 from knowledge.kinds import groups
 
 

@@ -13,20 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evals import EvalError, metrics
+from evals import EvalError
 from evals.dataset import Product, Sample, read_products
+from evals.figures import metrics
+from evals.figures.metrics import Metric
+from evals.figures.products import mean_over
+from evals.figures.resample import CONSTANT, interval, weights
 from evals.look import Looker
-from evals.metrics import Metric
-from evals.products import mean_over
-from evals.resample import CONSTANT, interval, weights
 from evals.run import run_dataset
 from evals.setting import Shown, shown
 from tools.detector import DetectorError
 
 Make = Callable[..., Path]
 Fake = Callable[..., Any]
-# Inspect AI leaves streams to the garbage collector; collected here, they trouble no test after these.
-pytestmark = pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning")
 
 
 @pytest.fixture(autouse=True)

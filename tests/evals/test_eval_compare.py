@@ -15,11 +15,12 @@ from drawn_run import leave, mixed, outcome
 from rich.console import Console
 from scipy.stats import binom
 
-from evals import EvalError, metrics
-from evals.answers import ANSWER_METRICS
+from evals import EvalError
 from evals.compare import compare, verdict_line
-from evals.compare_page import print_comparison, says, write_comparison
-from evals.metrics import IMAGE_METRICS, PLACE_METRICS, Metric
+from evals.figures import metrics
+from evals.figures.answers import ANSWER_METRICS
+from evals.figures.metrics import IMAGE_METRICS, PLACE_METRICS, Metric
+from evals.pages.comparison import print_comparison, says, write_comparison
 from evals.run import run_folder
 from evals.samples import read_samples, write_samples
 
@@ -152,7 +153,6 @@ def test_differences_are_put_into_words() -> None:
     assert says("accuracy", Metric(None, None, "why")) == "why"
 
 
-@pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning")
 def test_the_page_shows_the_changed_photos_of_two_runs(
     fake: Callable[..., Any], make_folder: Callable[..., Path], tmp_path: Path
 ) -> None:

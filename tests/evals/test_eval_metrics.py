@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evals import EvalError, metrics, pixels
-from evals.maps import LONG_SIDE, on_mask, pointed_at, reduce_map, reduce_mask
-from evals.metrics import Metric
-from evals.resample import area, average_precision, best_f1, interval, ranked, weights
+from evals import EvalError
+from evals.figures import metrics, pixels
+from evals.figures.maps import LONG_SIDE, on_mask, pointed_at, reduce_map, reduce_mask
+from evals.figures.metrics import Metric
+from evals.figures.resample import area, average_precision, best_f1, interval, ranked, weights
 
 Scores = list[float]
 

@@ -15,11 +15,9 @@ from langchain_core.messages import AIMessage
 from agent.vlm.chat import letter_probabilities, probability_true
 from agent.vlm.prompt import choice_text
 from evals import EvalError
-from evals.mmad import REPORTED, SUBTASKS, read_ids, run_mmad, yes_and_no
-from evals.questions import Asked, Reply
+from evals.questions.asked import Asked, Reply
+from evals.questions.mmad import REPORTED, SUBTASKS, read_ids, run_mmad, yes_and_no
 
-# Inspect AI leaves streams to the garbage collector; collected here, they trouble no test after these.
-pytestmark = pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning")
 YES_NO = {"A": "Yes.", "B": "No."}
 KINDS = {"A": "Scratch.", "B": "Hole.", "C": "Stain.", "D": "Crack."}
 

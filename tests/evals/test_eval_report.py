@@ -13,13 +13,13 @@ from drawn_run import drawn_run, leave, mixed, outcome, steps
 from rich.console import Console
 
 from evals import EvalError
-from evals.charts import calibration_svg, histogram_svg, pr_svg, roc_svg
-from evals.markdown import markdown, write_summary
-from evals.metrics import Metric
+from evals.figures.metrics import Metric
 from evals.mle import Fault, MleScore
-from evals.report import report_html, write_report
+from evals.pages.charts import calibration_svg, histogram_svg, pr_svg, roc_svg
+from evals.pages.markdown import markdown, write_summary
+from evals.pages.report import report_html, write_report
+from evals.pages.summary import figure, print_results, sentence
 from evals.results import Failure, Results
-from evals.summary import figure, print_results, sentence
 
 
 class _Page(HTMLParser):

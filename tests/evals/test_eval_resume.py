@@ -25,8 +25,6 @@ from evals.run import run_dataset, run_folder
 
 Make = Callable[..., Path]
 Fake = Callable[..., Any]
-# Inspect AI leaves streams to the garbage collector; collected here, they trouble no test after these.
-pytestmark = pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 
 CHILD = """

@@ -14,17 +14,15 @@ import numpy as np
 import pytest
 
 from evals import EvalError
-from evals.answers import ANSWER_METRICS
-from evals.maps import load_pair
-from evals.metrics import IMAGE_METRICS, PLACE_METRICS, Metric
+from evals.figures.answers import ANSWER_METRICS
+from evals.figures.maps import load_pair
+from evals.figures.metrics import IMAGE_METRICS, PLACE_METRICS, Metric
+from evals.pages.summary import sentence
 from evals.results import Results
 from evals.run import run_folder
-from evals.summary import sentence
 
 Make = Callable[..., Path]
 Fake = Callable[..., Any]
-# Inspect AI leaves streams to the garbage collector; collected here, they trouble no test after these.
-pytestmark = pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning")
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from drawn_run import leave, mixed
 
+from evals.pages.tracking import track
 from evals.results import Results
-from evals.tracking import track
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evals.errors import EvalError
-from evals.human_scores import Rating, read_scores, write_scores
+from evals.judges.scores import Rating, read_scores, write_scores
 from evals.mle import SCALES, MleScore
 
 

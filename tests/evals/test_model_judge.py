@@ -16,9 +16,9 @@ import pytest
 from pydantic import ValidationError
 
 from evals.errors import EvalError
-from evals.judge_prompt import EXAMPLES, Grades, case_text, prompt_text, prompt_version, read_grades
+from evals.judges.model import ModelJudge
+from evals.judges.prompt import EXAMPLES, Grades, case_text, prompt_text, prompt_version, read_grades
 from evals.mle import Citable, MleScore, TrueDefect, Truth
-from evals.model_judge import ModelJudge
 
 TRUTH = Truth(
     anomalous=True,

@@ -8,11 +8,11 @@ import pytest
 from paraphrases import PARAPHRASES
 from paraphrases_unseen import PARAPHRASES as UNSEEN
 
-from evals.judge_check import check_judge
+from evals.judges.check import check_judge
+from evals.judges.planted import reworded, take_apart
+from evals.judges.reference import ReferenceJudge
+from evals.judges.truth import truth_of_question
 from evals.mle import SCALES, Citable, FaultKind, MleScore, TrueDefect, Truth, judge_reference
-from evals.planted import reworded, take_apart
-from evals.reference_judge import ReferenceJudge
-from evals.truth import truth_of_question
 from knowledge.facts import shipped_pack
 from training.adpl import PreferenceRecord, RankedQuestion
 from training.make import Order, make

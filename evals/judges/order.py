@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evals.clustered import Value, mean
+from evals.figures.clustered import Value, mean
 from evals.mle import Judge, Truth
 
 if TYPE_CHECKING:
-    from evals.metrics import Metric
+    from evals.figures.metrics import Metric
     from training.adpl import PreferenceRecord, RankedQuestion
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evals.metrics import Metric
-from evals.resample import RESAMPLES, interval, weights
+from evals.figures.metrics import Metric
+from evals.figures.resample import RESAMPLES, interval, weights
 
 if TYPE_CHECKING:
-    from evals.resample import Floats
+    from evals.figures.resample import Floats
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.vlm.prompt import Sentence
-from evals.claim_words import (
+from evals.judges.claim_words import (
     DEFECT,
     EXTENTS,
     MARK,

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict
 
 from evals.errors import EvalError
-from evals.metrics import Metric
+from evals.figures.metrics import Metric
+from evals.figures.resample import RESAMPLES, interval, weights
 from evals.mle import SCALES
-from evals.resample import RESAMPLES, interval, weights
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from evals.human_scores import Rating
-    from evals.resample import Floats
+    from evals.figures.resample import Floats
+    from evals.judges.scores import Rating
 
 Measured = Literal["type", "location", "logic", "mle"]
 MEASURED: tuple[Measured, ...] = (*SCALES, "mle")
@@ -251,7 +251,7 @@ def print_agreement(found: Agreement, console: Console | None = None) -> None:
     from rich.table import Table
 
     from agent.render.text import plain
-    from evals.summary import figure
+    from evals.pages.summary import figure
 
     to = console or Console()
 

@@ -10,7 +10,7 @@ from evals.errors import EvalError
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from evals.metrics import Metric
+    from evals.figures.metrics import Metric
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from agent.verify import problems_of
 from agent.vlm.prompt import Sentence
-from evals.claims import Claims, content_words
+from evals.judges.claims import Claims, content_words
 from evals.mle import Citable
 from knowledge.facts import Fact
 from tools.evidence import Evidence

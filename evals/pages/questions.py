@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.render.text import plain
-from evals.metrics import LOWER_IS_BETTER, Metric
-from evals.page import page, write_page
-from evals.question_results import QuestionResults, write
-from evals.questions import Asked, AskedPhoto
-from evals.summary import figure, number
+from evals.figures.metrics import LOWER_IS_BETTER, Metric
+from evals.pages.page import page, write_page
+from evals.pages.summary import figure, number
+from evals.questions.asked import Asked, AskedPhoto
+from evals.questions.results import QuestionResults, write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -197,6 +197,6 @@ def _pictures(photo: AskedPhoto) -> list[tuple[str, str]]:
 
 
 def _inert(text: str) -> str:
-    from evals.markdown import _inert as inert
+    from evals.pages.markdown import _inert as inert
 
     return inert(text)

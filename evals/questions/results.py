@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from agent.report import ModelInfo, Setting
-from evals.clustered import Value, difference, mean
 from evals.errors import EvalError
-from evals.metrics import Metric
-from evals.questions import AskedPhoto, Failure, Run
+from evals.figures.clustered import Value, difference, mean
+from evals.figures.metrics import Metric
+from evals.questions.asked import AskedPhoto, Failure, Run
 from evals.results import Category, Cost, environment
 
 System = Literal["agent", "vlm"]

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.maps import load_pair
+from evals.figures.maps import load_pair
 from evals.outcome import Outcome
 
 if TYPE_CHECKING:

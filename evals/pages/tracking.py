@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from evals.summary import columns, sentence
+from evals.pages.summary import columns, sentence
 
 if TYPE_CHECKING:
     from evals.results import Results

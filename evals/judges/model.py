@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import EvalError
-from evals.judge_prompt import RESPONSE_FORMAT, Grades, judge_messages, prompt_version, read_grades, shortened
+from evals.judges.prompt import RESPONSE_FORMAT, Grades, judge_messages, prompt_version, read_grades, shortened
 from evals.mle import MleScore, Truth
 
 if TYPE_CHECKING:

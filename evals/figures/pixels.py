@@ -12,14 +12,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from evals.errors import EvalError
-from evals.metrics import Metric
-from evals.resample import RESAMPLES, area, chunks, interval, weights
+from evals.figures.metrics import Metric
+from evals.figures.resample import RESAMPLES, area, chunks, interval, weights
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from evals.resample import Drawn, Floats
+    from evals.figures.resample import Drawn, Floats
 
 PRO_LIMIT = 0.3
 """Highest false-positive rate of the PRO curve (Bergmann et al., CVPR 2020)."""

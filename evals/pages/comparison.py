@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evals.compare import Change, Comparison, verdict_line
-from evals.gallery import case
-from evals.metrics import LOWER_IS_BETTER, Metric
-from evals.page import page, write_page
-from evals.summary import MEANING
+from evals.figures.metrics import LOWER_IS_BETTER, Metric
+from evals.pages.gallery import case
+from evals.pages.page import page, write_page
+from evals.pages.summary import MEANING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from evals.gallery import Case
+    from evals.pages.gallery import Case
 
     Shown = tuple[Change, Case | None, Case | None]
 

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agent.vlm.prompt import read_answer
-from evals.clustered import Value, mean
 from evals.engine import made
 from evals.errors import EvalError
+from evals.figures.clustered import Value, mean
+from evals.judges.records import read_records
+from evals.judges.reference import ReferenceJudge
 from evals.mle import SCALES, Judge, MleScore, Truth
-from evals.question_report import print_results, write_report
-from evals.question_results import QuestionResults, System, Values, build
-from evals.questions import Answering, Asked, AskedPhoto, Due, Reply, ask_all
-from evals.records import read_records
-from evals.reference_judge import ReferenceJudge
+from evals.pages.questions import write_report
+from evals.questions.asked import Answering, Asked, AskedPhoto, Due, Reply, ask_all
+from evals.questions.results import QuestionResults, System, Values, build
 from training.adpl import PreferenceRecord
 from training.adpl_file import below
 from training.data import GOOD
@@ -65,7 +65,7 @@ def run_adpl(
         judges: Who scores the answers by MLE; the first one's scores are the metrics, and it scores the model alone
             too. By default the reference judge.
         jobs: How many records are answered at once.
-        show: Print progress to stderr and the table to stdout.
+        show: Print progress to stderr.
 
     Raises:
         EvalError: a file, setting or output folder that cannot be used.
@@ -99,8 +99,6 @@ def run_adpl(
             results.judges[name] = {metric: mean(of, seed=seed) for metric, of in values.items()}
         results.save(place / "results.json")
         write_report(results, run.photos, place)
-    if show:
-        print_results(results)
     return results
 
 
@@ -205,7 +203,7 @@ def _reply(text: str, judges: Sequence[Judge], truth: Truth | None) -> Reply:
 
 def _truth(record: PreferenceRecord, question: RankedQuestion, images: Path, report: InspectionReport) -> Truth:
     """The truth behind a question, what may be cited by the short ids that the answer uses."""
-    from evals.truth import truth_of_question
+    from evals.judges.truth import truth_of_question
 
     truth = truth_of_question(record, question, images, {}, report)
     numbers = {fact.id: f"F{i}" for i, fact in enumerate(report.facts, 1)}

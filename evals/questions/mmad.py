@@ -16,13 +16,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from evals.clustered import Value
 from evals.dataset import pick
 from evals.engine import made
 from evals.errors import EvalError
-from evals.question_report import print_results, write_report
-from evals.question_results import QuestionResults, System, Values, build
-from evals.questions import Answering, Asked, AskedPhoto, Due, Reply, ask_all
+from evals.figures.clustered import Value
+from evals.pages.questions import write_report
+from evals.questions.asked import Answering, Asked, AskedPhoto, Due, Reply, ask_all
+from evals.questions.results import QuestionResults, System, Values, build
 from training.data import DataError, Question, Sample
 from training.data.layouts import read_dataset
 
@@ -66,7 +66,7 @@ def run_mmad(
         category: One product; by default all.
         exclude: File with the ids of photos to leave out, one a line, such as `REPORTED`; lines with # are comments.
         jobs: How many photos are asked about at once.
-        show: Print progress to stderr and the table to stdout.
+        show: Print progress to stderr.
 
     Raises:
         EvalError: a folder, list, setting or output folder that cannot be used.
@@ -97,8 +97,6 @@ def run_mmad(
         results.per_category = dict(in_order)
         results.save(place / "results.json")
         write_report(results, run.photos, place)
-    if show:
-        print_results(results)
     return results
 
 

@@ -9,15 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from evals.kinds import kind_of
-from evals.metrics import Metric
+from evals.figures.kinds import kind_of
+from evals.figures.metrics import Metric
+from evals.figures.resample import RESAMPLES, interval, share, weights
 from evals.mle import SCALES
-from evals.resample import RESAMPLES, interval, share, weights
 
 if TYPE_CHECKING:
     from agent.report import Depth
+    from evals.figures.resample import Drawn, Floats
     from evals.outcome import Outcome
-    from evals.resample import Drawn, Floats
 
     Parts = tuple[float, float]
     """Of one photo: what it adds to the sum above the line and to the sum below."""

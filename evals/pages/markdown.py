@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent.render.text import plain
 from evals.errors import EvalError
-from evals.summary import columns, cost_line, figure, groups, heading, number, sentence, table_notes
+from evals.pages.summary import columns, cost_line, figure, groups, heading, number, sentence, table_notes
 
 if TYPE_CHECKING:
     from evals.results import Results

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from evals.answers import ANSWER_METRICS
-from evals.metrics import IMAGE_METRICS, LOWER_IS_BETTER, PLACE_METRICS, Metric
+from evals.figures.answers import ANSWER_METRICS
+from evals.figures.metrics import IMAGE_METRICS, LOWER_IS_BETTER, PLACE_METRICS, Metric
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,6 +1,6 @@
 """The reference judge: scores an answer from what is known of the part, deterministically, and says what each point went for.
 
-It reads claims (`evals.claims`) and holds them against the truth, against what they cite and against each other. Wording,
+It reads claims (`evals.judges.claims`) and holds them against the truth, against what they cite and against each other. Wording,
 order and length count for nothing. What an answer does not say costs something only where MLE asks for it: the kind and the
 place of a defect.
 """
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from agent.report import InspectionReport
 from agent.vlm.prompt import Sentence, read_answer
-from evals.citations import listed, said, unsupported
-from evals.claim_words import NINTHS
-from evals.claims import Claims, all_claims
+from evals.judges.citations import listed, said, unsupported
+from evals.judges.claim_words import NINTHS
+from evals.judges.claims import Claims, all_claims
 from evals.mle import BEST, SCALES, WORST, Fault, FaultKind, MleScore, Scale, TrueDefect, Truth
 from knowledge.kinds import near
 from training.preference.scene import EXTENTS

@@ -62,7 +62,7 @@ def truth_of_sample(sample: Sample, mask: Mask | None, report: InspectionReport)
     """The truth behind a photo of a benchmark and the report on it; kind and place as far as the set gives them."""
     import numpy as np
 
-    from evals.kinds import kind_of
+    from evals.figures.kinds import kind_of
 
     kind = kind_of(sample.defect_type) if sample.label else None
     defects: list[TrueDefect] = []
@@ -138,7 +138,7 @@ def _defect(kind: str | None, mask: Mask, photo: Photo) -> TrueDefect:
 def _says_anomalous(question: RankedQuestion, record: PreferenceRecord) -> bool:
     """Where nobody marked the defects: by the conclusion that the set gives."""
     from agent.vlm.prompt import Sentence
-    from evals.claims import read_claims
+    from evals.judges.claims import read_claims
 
     text = question.conclusion_en or record.conclusion_en or ""
     claims = [read_claims(Sentence(part, ())) for part in text.split(". ") if part]

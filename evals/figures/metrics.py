@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from evals.errors import EvalError
-from evals.resample import RESAMPLES, area, average_precision, best_f1, interval, ranked, share, weights
+from evals.figures.resample import RESAMPLES, area, average_precision, best_f1, interval, ranked, share, weights
 
 if TYPE_CHECKING:
     from agent.report import Verdict
-    from evals.resample import Drawn, Floats, Measure
+    from evals.figures.resample import Drawn, Floats, Measure
 
 
 @dataclass(frozen=True)

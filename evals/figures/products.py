@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from evals.metrics import Metric
-from evals.resample import CONSTANT
+from evals.figures.metrics import Metric
+from evals.figures.resample import CONSTANT
 
 
 def mean_over(figures: Mapping[str, Mapping[str, Metric]]) -> dict[str, Metric]:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.charts import COLOURS, calibration_svg, histogram_svg, pr_svg, roc_svg
-from evals.gallery import Case, case, choose
-from evals.kinds import confusion
-from evals.metrics import LOWER_IS_BETTER
+from evals.figures.kinds import confusion
+from evals.figures.metrics import LOWER_IS_BETTER
 from evals.outcome import Outcome
-from evals.page import markup, page, write_page
+from evals.pages.charts import COLOURS, calibration_svg, histogram_svg, pr_svg, roc_svg
+from evals.pages.gallery import Case, case, choose
+from evals.pages.page import markup, page, write_page
+from evals.pages.summary import MEANING, columns, groups, sentence, table_notes
 from evals.results import baseline_scores
-from evals.summary import MEANING, columns, groups, sentence, table_notes
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from evals.clustered import Value, mean
-from evals.judge_order import rank_by_judge
-from evals.metrics import Metric
+from evals.figures.clustered import Value, mean
+from evals.figures.metrics import Metric
+from evals.judges.order import rank_by_judge
+from evals.judges.planted import Forms, planted, reworded
 from evals.mle import Judge, Truth
-from evals.planted import Forms, planted, reworded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,7 +120,7 @@ def print_check(found: JudgeCheck, console: Console | None = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from evals.summary import figure
+    from evals.pages.summary import figure
 
     table = Table(
         title=f"{found.judge}, {found.records} records, {found.unscored} answers unscored", title_justify="left"

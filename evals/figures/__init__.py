@@ -1,0 +1,1 @@
+"""Metrics with their intervals, and what they are computed from."""

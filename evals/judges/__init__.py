@@ -1,0 +1,1 @@
+"""Judges of answers: by rules from the truth, and by a model; and what shows whether they can be trusted."""

@@ -1,0 +1,1 @@
+"""Tasks that ask questions: AD-PL and MMAD."""
