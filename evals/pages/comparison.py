@@ -96,7 +96,7 @@ def _photos(run: Path) -> Path | None:
     """The folder of photos, as the run's own log names it; None where that is gone."""
     from inspect_ai.log import read_eval_log
 
-    for log in sorted(run.glob("logs/*/*.eval"), reverse=True):
+    for log in sorted(run.glob("logs/**/*.eval"), reverse=True):
         try:
             data = (read_eval_log(str(log), header_only=True).eval.metadata or {}).get("data")
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
