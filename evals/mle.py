@@ -14,7 +14,7 @@ Scale = Literal["type", "location", "logic"]
 SCALES: tuple[Scale, ...] = ("type", "location", "logic")
 BEST, WORST = 5.0, 1.0
 FaultKind = Literal[
-    "wrong verdict", "no verdict", "wrong reply", "wrong type", "no type", "wrong place", "no place", "wrong size", "wrong tone",
+    "wrong verdict", "no answer", "no verdict", "no reasons", "wrong reply", "wrong type", "no type", "wrong place", "no place", "wrong size", "wrong tone",
     "wrong difference", "unsupported claim", "fabricated citation", "contradiction",
 ]  # fmt: skip
 

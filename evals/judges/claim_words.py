@@ -35,9 +35,15 @@ _DETERMINED = frozenset(
 )
 """Kinds whose word is a verb or an adjective too: they count where the sentence uses them as a noun."""
 _BEFORE = (
-    r"(?:\b(?:(?:a|an|the|this|that|any|some|such) (?:\w+ )?"
+    # `a scratch runs` has a verb where `a deep cut` and `a few cuts` have a noun.
+    r"(?:\b(?:(?:a|an|the|this|that|any|some|such) (?:few |\w+ (?!\w+s\b))?"
     r"|(?:no|of|is|as|not|has|have|had|shows?|exhibits?|report|to|called|for|like|also|with|and|or|by|having) )|[,:] |^)"
 )
+_THINGS = (
+    "component", "capacitor", "resistor", "diode", "connector", "pin", "lead", "screw", "nut", "bolt", "washer", "cap", "label",
+    "clip", "spring", "wire", "cable", "piece",
+)  # fmt: skip
+"""Parts of products that may be missing."""
 _OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "scratch": ("scratched", "score mark"),
     "crack": ("cracked", "fracture", "fissure"),
@@ -48,7 +54,12 @@ _OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "contamination": ("contaminated", "contaminant", "dirt"),
     "discolouration": ("discoloration", "discoloured", "discolored"),
     "colour_mismatch": ("color mismatch", "wrong colour", "wrong color"),
-    "missing_part": ("part is missing", "missing component", "component is missing", "absent component"),
+    "missing_part": (
+        "part is missing",
+        "absent component",
+        *(f"{thing} is missing" for thing in _THINGS),
+        *(f"missing {thing}" for thing in _THINGS),
+    ),
     "deformation": ("deformed", "distortion"),
     "corrosion": ("corroded", "rust"),
     "fibre_misalignment": ("fiber misalignment",),
@@ -88,10 +99,19 @@ def _kinds() -> tuple[re.Pattern[str], dict[str, str]]:
     ), meaning
 
 
+# Holes that are made are no defects.
+_MADE_HOLES = re.compile(
+    r"\b(?:drilled|mounting|screw|through|bolt|plated|centred|round|fixing|locating|alignment)[ -]holes?\b"
+    r"|\bholes? (?:is|are) (?:all )?(?:\w+ and )?(?:clean|intact|open|round|centred|aligned|drilled|plated|in (?:place|order))\b",
+    re.IGNORECASE,
+)
+
+
 @lru_cache(maxsize=4096)
 def kinds_in(text: str) -> tuple[frozenset[str], str]:
     """Kinds that a text names, and the text with `#` in their place, so that no word of theirs is read as another."""
     pattern, meaning = _kinds()
+    text = _MADE_HOLES.sub("openings", text)
     found = set()
 
     def take(match: re.Match[str]) -> str:
@@ -122,10 +142,13 @@ _OF_THE_GOOD = re.compile(
     re.IGNORECASE,
 )
 
+_LACK = re.compile(r"\b(?:lacks?|lacking|absent|absence|missing)\b", re.IGNORECASE)
+
 
 def denies(text: str) -> bool:
-    """Whether a clause says that something is not there."""
-    return bool(_DENIAL.search(_OF_THE_GOOD.sub(" ", text)))
+    """Whether a clause says that something is not there; `the solder is missing` says that a part is not."""
+    text = _OF_THE_GOOD.sub(" ", text)
+    return bool(_DENIAL.search(text if _UNWANTED.search(text) else _LACK.sub(" ", text)))
 
 
 # --- a mark of no named kind, its size and its tone
@@ -141,15 +164,19 @@ MARK = re.compile(
     re.IGNORECASE,
 )
 """Words that mean such a thing where a place is named with them."""
+_UNWANTED = re.compile(
+    rf"#|{DEFECT.pattern}|{MARK.pattern}|\b(?:signs?|traces?|evidence|indications?|hints?|damage|it|this|that|which)\b", re.IGNORECASE
+)
+"""What a good part lacks; `#` stands for a kind of defect."""
 EXTENTS = {
     "tiny": r"tiny|minute|very small|minuscule|pinpoint",
-    "small": r"small|little|minor",
+    "small": r"small|little(?! (?:\w+er|different)\b)|minor",
     "medium-sized": r"medium[- ]sized|medium|moderate(?:ly sized)?|mid-sized",
     "large": r"large|big|extensive|huge|wide-?spread|sizeable",
 }
 TONES = {
     "darker": r"dark(?:er)?|blacker|dimmer",
-    "brighter": r"bright(?:er)?|light(?:er)?|paler|whiter",
+    "brighter": r"bright(?:er)?|lighter|(?<!the )light(?! (?:source|reflect|condition|pass|fall|com|from))|paler|whiter",
     "alike": r"(?:about |nearly |almost )?as (?:bright|dark|light) as|(?:the same|equal|similar) (?:brightness|tone)|equally bright",
 }
 
@@ -229,6 +256,14 @@ def calls_clean(text: str) -> bool:
     return bool(_CLEAN.search(_OF_THE_GOOD.sub(" ", text)))
 
 
+# `Apart from a scratch, the part is fine.`
+_EXCEPTION_FIRST = re.compile(r"((?:^|[,;] )(?:except|(?:apart|aside) from)\b[^,;]*),", re.IGNORECASE)
+
+
 def clauses(text: str) -> Iterator[str]:
     """Parts of a sentence that may say the opposite of each other."""
-    yield from re.split(r"\b(?:but|yet|whereas|rather than|instead of|except)\b|;", text)
+    yield from re.split(
+        r"\b(?:but|yet|whereas|rather than|instead of|except|other than|(?:apart|aside) from)\b|;"
+        r"|, (?=not (?:an?|the)\b)|,? (?=and (?:there (?:is|are) )?no\b)|(?<=\w),? (?=without\b)",
+        _EXCEPTION_FIRST.sub(r"\1;", text),
+    )

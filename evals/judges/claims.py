@@ -56,6 +56,20 @@ class Claims:
     explains: str | None = None
     """What follows a word of cause or effect, such as `caused by`."""
 
+    compares: bool = False
+    """Speaks of the reference, without saying that the parts are alike."""
+
+    @property
+    def says(self) -> bool:
+        """Whether it says anything of the part besides a conclusion."""
+        return (
+            self.sees
+            or self.compares
+            or bool(self.denied or self.clean or self.places)
+            or self.defect is False
+            or self.differences is not None
+        )
+
     @property
     def sees(self) -> bool:
         """Whether it tells of a defect that is there."""
@@ -73,22 +87,20 @@ def read_claims(sentence: Sentence) -> Claims:
         if _ALIKE.search(text) and not places_in(text):
             return Claims(sentence, defect=False)
         if _REFERENCE.search(text):
-            return Claims(sentence)  # that the reference has nothing of it says little of the test part
+            # That the reference has nothing of it says little of the test part.
+            return Claims(sentence, compares=True)
     text = _REFERENCE_LACKS.sub(" ", text)
     affirmed, denied, rest = _kinds(text)
     accepts = _conclusion(rest)
     absent = denies(rest)
     named = places_in(rest)
-    # Where two facts are pointed at and no place, `such a defect` is what they are about.
-    marked = bool(DEFECT.search(rest)) and len(sentence.cites) < 2
-    marked = (
-        (marked or (bool(named) and bool(MARK.search(rest) or DEFECT.search(rest))))
-        and not affirmed | denied
-        and accepts is None
-    )
     # `free of any flaw` and `does not reach` are about the place named, not about the whole part.
     clean = named if calls_clean(rest) or absent else ()
-    defect = None if not marked or clean else not absent
+    defect = None
+    if (DEFECT.search(rest) or MARK.search(rest)) and not (affirmed | denied or clean or accepts is not None):
+        # Where two facts are pointed at and no place, `such a defect` is what they are about.
+        clear = bool(named) or (bool(DEFECT.search(rest)) and len(sentence.cites) < 2)
+        defect = False if absent else True if clear else None
     sees = bool(affirmed) or defect is True
     return Claims(
         sentence,

@@ -160,6 +160,10 @@ def _other_end(said: list[Said], truth: Truth, rng: Rng) -> list[Said] | None:
     return [replace(one, key=turned.get(one.key, one.key)) for one in said]
 
 
+def _no_reasons(said: list[Said], truth: Truth, rng: Rng) -> list[Said] | None:
+    return []
+
+
 def _false_cause(said: list[Said], truth: Truth, rng: Rng) -> str | None:
     """A cause that belongs to another kind of defect, on the strength of a fact that the answer cites."""
     about = {one.values["kind"] for one in said if one.key == "kind"}
@@ -196,6 +200,7 @@ def _invented_id(said: list[Said], truth: Truth, rng: Rng) -> str | None:
 _Plant = Callable[[list[Said], Truth, Rng], list[Said] | None]
 _Add = Callable[[list[Said], Truth, Rng], str | None]
 _PLANTS: tuple[tuple[FaultKind, str, _Plant], ...] = (
+    ("no reasons", "True or False and no more", _no_reasons),
     ("wrong type", "another kind is named", _wrong_type),
     ("wrong place", "a place that no defect touches", _wrong_place),
     ("unsupported claim", "a fact on another kind is cited", _wrong_facts),

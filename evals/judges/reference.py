@@ -7,6 +7,7 @@ place of a defect.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,12 +25,16 @@ VERSION = "1"
 _VERDICT: dict[Scale, float] = {"type": 3, "location": 4, "logic": 2}
 _REPLY: dict[Scale, float] = {"type": 4, "logic": 1}
 _UNDECIDED = 2
+_NO_REASONS = 3
 _NEAR_KIND, _FAR_KIND, _NO_KIND, _EXTRA_KIND = 2, 3, 2, 1
 _TOUCHED, _NEXT_NINTH, _FAR_PLACE, _NO_PLACE = 1, 2, 4, 2
 _SIZE = _TONE = 1
 _DIFFERENCE = 2
 _UNSUPPORTED = _FABRICATED = 2
 _CONTRADICTION = 3
+
+
+_PLAN = re.compile(r"\s*(?:category|looks|facts)\s*:", re.IGNORECASE)
 
 
 class ReferenceJudge:
@@ -80,14 +85,23 @@ def judge_sentences(
     """
     if value is None and not sentences:
         return MleScore(unscored="the answer says nothing")
-    book = _Book(truth, all_claims(sentences))
+    # Lines of a plan name kinds and looks that are wanted; nothing in them is a claim.
+    book = _Book(truth, all_claims(s for s in sentences if not _PLAN.match(s.text)))
+    told = book.told(value)
+    if value is None and told is None:
+        # Words, but no answer: a plan, a question back. Silence must not score better than a wrong answer.
+        for scale in SCALES:
+            book.off("no answer", scale, BEST - WORST, "it says nothing of the part")
+        return book.score()
     right = truth.anomalous if truth.answer is None else truth.answer
     if value is None:
         book.off("no verdict", "type", _UNDECIDED, "it opens with neither True nor False")
     elif value != right:
         for scale, points in _REPLY.items():
             book.off("wrong reply", scale, points, f"it says {value}, right is {right}")
-    told = book.told(value)
+    reasons = any(c.says for c in book.claims)
+    if not reasons:
+        book.off("no reasons", "logic", _NO_REASONS, "it gives no reasons")
     if told is not None and told != truth.anomalous:
         for scale, points in _VERDICT.items():
             book.off(
@@ -99,8 +113,10 @@ def judge_sentences(
     elif truth.anomalous:
         book.kinds()
         book.place(boxes)
-    else:
+    elif reasons:
         book.differences()
+    else:
+        book.off("no reasons", "location", _NO_PLACE, "it points at nothing that makes the part a good one")
     book.contradictions(value, told)
     book.support()
     return book.score()
@@ -333,6 +349,8 @@ class _Book:
         """Citations that do not exist or do not hold what rests on them. The same mismatch said twice is one fault."""
         named = frozenset[str]().union(*(c.affirmed | c.denied for c in self.claims))
         missing = unheld = False
+        if self.truth.citable and self.claims and not any(c.sentence.cites for c in self.claims):
+            self.off("unsupported claim", "logic", _UNSUPPORTED, "it cites nothing, though there are facts or evidence")
         for i, c in enumerate(self.claims):
             unknown = sorted(set(c.sentence.cites) - set(self.truth.citable))
             if unknown and not missing:

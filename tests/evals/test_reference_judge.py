@@ -157,6 +157,30 @@ def test_an_empty_answer_is_unscored() -> None:
     assert score.unscored == "the answer says nothing"
 
 
+def test_words_that_do_not_answer_score_worst() -> None:
+    """Silence must not be better than a wrong answer: a model would do best to say nothing."""
+    for text in ("category: weld\nlooks: heatmap, zoom\nfacts: scratch, dent", "I would need another photo."):
+        for truth in (SCRATCHED, GOOD):
+            score = judge_reference(text, truth)
+            assert marks(score) == (1, 1, 1), score.faults
+            assert kinds(score) == {"no answer"}
+
+
+def test_an_answer_without_reasons_or_citations_loses_logic() -> None:
+    assert marks(judge_reference("True.", SCRATCHED)) == (3, 3, 2)
+    assert marks(judge_reference("False.", GOOD)) == (5, 3, 2)
+    assert "no reasons" in kinds(judge_reference("True. The part should be set apart.", SCRATCHED))
+    bare = RIGHT.replace(" [F1]", "").replace(" [F2]", "")
+    assert marks(judge_reference(bare, SCRATCHED)) == (5, 5, 3)
+    assert judge_reference(bare, SCRATCHED.model_copy(update={"citable": {}})).faults == ()
+
+
+def test_a_heat_map_without_a_region_is_a_sight_of_nothing() -> None:
+    text = "False. No region stands out in the heat map, which is low [E1]. Nothing looks like the described defects [F1][F3][E1]."
+    assert judge_reference(text, GOOD.model_copy(update={"differences": None})).faults == ()
+    assert "wrong verdict" in kinds(judge_reference(text, SCRATCHED))
+
+
 def test_a_score_is_whole_or_unscored() -> None:
     with pytest.raises(ValueError, match="or none of them and a reason"):
         MleScore(type=5, location=5)
@@ -173,7 +197,7 @@ def test_order_faults_and_steadiness_on_made_answers(made: tuple[list[Preference
     assert found.tau.value >= 0.9
     assert found.unmoved.value == 1
     assert found.false_faults.value == 0
-    assert len({name.split(":")[0] for name in found.caught}) == 5
+    assert len({name.split(":")[0] for name in found.caught}) == 6
     for name, caught in found.caught.items():
         assert (caught.value or 0) >= 0.95, name
 
