@@ -27,7 +27,7 @@ AtDepth = Annotated[
     typer.Option(help="`screen` scores only; `full` reasons about every photo, and its words are judged."),
 ]
 Limit = Annotated[int | None, typer.Option(help="At most so many samples (of each product), drawn by the seed.")]
-Seed = Annotated[int, typer.Option(help="Draws references, the samples of --limit and the bootstrap.")]
+Seed = Annotated[int, typer.Option(min=0, help="Draws references, the samples of --limit and the bootstrap.")]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -77,7 +77,7 @@ def _run(
         from evals.pages.summary import print_results
         from evals.run import run_dataset
 
-        results = run_dataset(partial(Inspector.load, model), data, task, out=out, **asked)
+        results = run_dataset(partial(Inspector.load, model), data, task, out=out, model=model, **asked)
         print_results(results)
     if track is not None:
         with _errors(extra="track"):
@@ -157,6 +157,8 @@ def eval_suite(
     seed: Seed = 0,
     model: Model = None,
     out: Out = Path("runs/suite"),
+    jobs: Jobs = 1,
+    max_failures: MaxFailures = None,
 ) -> None:
     """Evaluate on every folder below a folder in every setting; leaves a run each and one table.
 
@@ -170,8 +172,11 @@ def eval_suite(
         chosen = [name for name in SETTINGS if not setting or name in setting]
         if unknown := sorted(set(setting or ()) - set(SETTINGS)):
             stop(f"--setting {unknown[0]!r}: expected one of {', '.join(SETTINGS)}")
-        results = run_suite(partial(Inspector.load, model), data, chosen, depth, limit, seed, out)
+        results = run_suite(
+            partial(Inspector.load, model), data, chosen, depth, limit, seed, out, model=model, jobs=jobs
+        )
         typer.echo(table(results), nl=False)
+    _too_many(sum(result.failed for result in results), max_failures)
 
 
 @eval_app.command("ablation")
@@ -192,7 +197,7 @@ def eval_ablation(
         def load(without: tuple[Part, ...]) -> Inspector:
             return Inspector.load(model, without=without)
 
-        print_ablation(run_ablation(load, data, setting, limit, seed, out))
+        print_ablation(run_ablation(load, data, setting, limit, seed, out, model=model))
 
 
 @eval_app.command("adpl")
@@ -219,7 +224,9 @@ def eval_adpl(
         from evals.questions.adpl import run_adpl
 
         judges = [_judge(None, out), *([_judge(judge, out)] if judge else [])]
-        results = run_adpl(Inspector.load(model), data, images, setting, limit, seed, out, judges=judges, jobs=jobs)
+        results = run_adpl(
+            Inspector.load(model), data, images, setting, limit, seed, out, judges=judges, model=model, jobs=jobs
+        )
         print_results(results)
     _too_many(results.failed, max_failures)
 
@@ -249,7 +256,16 @@ def eval_mmad(
 
         left_out = REPORTED if exclude == "reported" else None if exclude is None else Path(exclude)
         results = run_mmad(
-            Inspector.load(model), data, setting, limit, seed, out, category=category, exclude=left_out, jobs=jobs
+            Inspector.load(model),
+            data,
+            setting,
+            limit,
+            seed,
+            out,
+            category=category,
+            exclude=left_out,
+            model=model,
+            jobs=jobs,
         )
         print_results(results)
     _too_many(results.failed, max_failures)

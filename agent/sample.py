@@ -96,9 +96,10 @@ def gather(inspector: Inspector, image: ImageSource, **options: Any) -> Gathered
     from agent.inspector import Inspector
 
     heard = _Listening(**vars(inspector.vlm))
-    report = Inspector(heard, inspector.encoder, inspector.facts, inspector.home, inspector.weights).inspect(
-        image, **options
+    listening = Inspector(
+        heard, inspector.encoder, inspector.facts, inspector.home, inspector.weights, inspector.without
     )
+    report = listening.inspect(image, **options)
     ending = question_text(VERDICT_QUESTION, [], [])
     prompt = next(asked for asked in heard.asked if asked.text.endswith(ending))
     found = next(item for item in report.evidence if item.tool == "query_facts")

@@ -13,6 +13,7 @@ from evals.figures.metrics import Metric
 from evals.pages.summary import number
 from evals.results import Results
 from evals.run import run_dataset
+from evals.several import hold
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,6 +42,8 @@ class Ablation:
     whole: Results
     without: dict[Part, dict[str, Metric]]
     """By part left out: metric without it minus with it, with the interval of the paired difference."""
+    failed: dict[str, int]
+    """By run, `whole` or `without PART`, the photos that failed; those are in no difference."""
 
 
 def run_ablation(
@@ -51,12 +54,13 @@ def run_ablation(
     seed: int = 0,
     out: Path | str = "runs/ablation",
     *,
+    model: str | None = None,
     show: bool = True,
 ) -> Ablation:
     """Inspect a folder with the whole agent and without each part in turn, at depth `full`.
 
-    Leaves a run in `out`/whole and in `out`/without-PART each, which are taken up where they were stopped, and the table in
-    `out`/ablation.md.
+    Leaves a run in `out`/whole and in `out`/without-PART each, and the table in `out`/ablation.md. A run that is finished
+    is not run again, one that was stopped is taken up.
 
     Args:
         load: Gives the agent without the parts it is told.
@@ -65,23 +69,34 @@ def run_ablation(
         limit: At most so many photos, drawn by the seed.
         seed: Draws references, photos and the bootstrap.
         out: Folder for the runs.
+        model: What `load` loads, as a user names it.
         show: Print progress to stderr.
 
     Raises:
-        EvalError: a folder, setting or output folder that cannot be used.
+        EvalError: a folder, setting or output folder that cannot be used, or runs in `out` that were asked otherwise.
     """
-    place = Path(out)
+    asked = {"data": str(Path(data).resolve()), "setting": setting, "limit": limit, "seed": seed, "model": model}
+    place = hold(Path(out), asked)
+    failed: dict[str, int] = {}
 
     def run(name: str, *parts: Part) -> Results:
-        agent = load(parts)
-        return run_dataset(lambda: agent, data, "folder", setting, "full", limit, seed, place / name, show=show)
+        folder = place / name.replace(" ", "-")
+        if (folder / "results.json").is_file():
+            results = Results.read(folder)
+        else:
+            agent = load(parts)
+            results = run_dataset(
+                lambda: agent, data, "folder", setting, "full", limit, seed, folder, model=model, show=show
+            )
+        failed[name] = results.failed
+        return results
 
     whole = run("whole")
     without: dict[Part, dict[str, Metric]] = {}
     for part in PARTS:
-        run(f"without-{part}", part)
+        run(f"without {part}", part)
         without[part] = compare(place / "whole", place / f"without-{part}", seed=seed).differences
-    found = Ablation(whole, without)
+    found = Ablation(whole, without, failed)
     (place / "ablation.md").write_text(markdown(found), encoding="utf-8")
     return found
 
@@ -100,9 +115,11 @@ def print_ablation(found: Ablation, console: Console | None = None) -> None:
     """Print the table, and in words which parts matter by more than chance; to stdout by default."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     to = console or Console()
-    table = Table(title=f"{found.whole.data}, {found.whole.setting}, {found.whole.n} photos", title_justify="left")
+    title = Text(f"{found.whole.data}, {found.whole.setting}, {found.whole.n} photos")
+    table = Table(title=title, title_justify="left")
     table.add_column("metric")
     for name in ("whole agent", *(f"without {part}" for part in found.without)):
         table.add_column(name, justify="right")
@@ -113,7 +130,7 @@ def print_ablation(found: Ablation, console: Console | None = None) -> None:
 
 
 def sentence(found: Ablation) -> str:
-    """Which parts the agent is worse or better without, by more than chance."""
+    """Which parts the agent is worse or better without, by more than chance, and what failed."""
     worse: list[str] = []
     better: list[str] = []
     for part, differences in found.without.items():
@@ -124,7 +141,9 @@ def sentence(found: Ablation) -> str:
             (better if change.value > 0 else worse).append(f"{part} ({name} {change.value:+.3f})")
     parts = [f"worse without {', '.join(worse)}"] if worse else []
     parts += [f"better without {', '.join(better)}"] if better else []
-    return f"The agent is {' and '.join(parts)}." if parts else "No part matters beyond chance on these photos."
+    said = f"The agent is {' and '.join(parts)}." if parts else "No part matters beyond chance on these photos."
+    failed = [f"{name}: {count}" for name, count in found.failed.items() if count]
+    return f"{said} Photos that failed and are in no difference: {', '.join(failed)}." if failed else said
 
 
 def _rows(found: Ablation) -> list[list[str]]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pydantic import ValidationError
-
 from evals.errors import EvalError
 from evals.figures.answers import ANSWER_METRICS, ratio, sums
 from evals.figures.maps import load_pair
@@ -35,7 +33,7 @@ class Change:
     @property
     def better(self) -> bool:
         """Whether the second run is the right one."""
-        return _right(self.second)
+        return self.second.right
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def compare(first: Path, second: Path, *, resamples: int = RESAMPLES, seed: int 
     Raises:
         EvalError: a folder that holds no run, runs without a photo in common, or ones that differ in what is true of it.
     """
-    results = _results(first), _results(second)
+    results = Results.read(first), Results.read(second)
     by_id = [{outcome.id: outcome for outcome in read_samples(run)} for run in (first, second)]
     common = sorted(by_id[0].keys() & by_id[1].keys())
     if not common:
@@ -85,7 +83,7 @@ def compare(first: Path, second: Path, *, resamples: int = RESAMPLES, seed: int 
                 "other; expected two runs on the same data"
             )
     full = results[0].depth == results[1].depth == "full"
-    places = [i for i, (a, b) in enumerate(zip(one, other, strict=True)) if _right(a) != _right(b)]
+    places = [i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a.right != b.right]
     changes = [Change(one[i], other[i]) for i in places]
     better = tuple(change for change in changes if change.better)
     worse = tuple(change for change in changes if not change.better)
@@ -111,25 +109,6 @@ def verdict_line(found: Comparison) -> str:
         f"Of {found.n} photos inspected by both, {len(found.better)} turned from wrong to right and {len(found.worse)} "
         f"from right to wrong (McNemar's exact test: p = {found.p:.3f})."
     )
-
-
-def _results(run: Path) -> Results:
-    path = run / "results.json"
-    try:
-        return Results.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvalError(
-            f"run {str(run)!r}: cannot read results.json ({error}); give the --out folder of an eval"
-        ) from error
-    except ValidationError as error:
-        raise EvalError(
-            f"run {str(run)!r}: results.json is none of photos inspected ({error.error_count()} errors); "
-            "give the --out folder of an eval of this version"
-        ) from error
-
-
-def _right(outcome: Outcome) -> bool:
-    return outcome.verdict == ("anomalous" if outcome.label else "normal")
 
 
 def _mcnemar(better: int, worse: int) -> float | None:

@@ -87,8 +87,7 @@ def read_folder(path: Path | str) -> Product:
     """Read and check a folder; every mask is opened once, photos only for their size.
 
     Raises:
-        EvalError: no such folder, no test/good, no test photo, a mask that cannot be read, is empty or is not
-        of the
+        EvalError: no such folder, no test/good, no test photo, a mask that cannot be read, is empty or is not of the
             photo's size, or a manifest that cannot be read or names a file that is not there.
     """
     root = Path(path)
@@ -173,7 +172,7 @@ def _references(root: Path) -> dict[str, tuple[Path, ...]]:
         return {}
     found: dict[str, Path] = {}
     try:
-        with manifest.open(encoding="utf-8", newline="") as lines:
+        with manifest.open(encoding="utf-8-sig", newline="") as lines:  # spreadsheets write a byte order mark
             for row in csv.DictReader(lines):
                 if row.get("file") and row.get("reference"):
                     found[row["file"]] = root / row["reference"]

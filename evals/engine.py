@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from inspect_ai import Task
 
 _BLOCK = 500  # samples
+_URL = "#%?"  # signs that Inspect reads in a path as it would in a URL
 STORED = "record"
 """Key of the record in a sample's store."""
 A = TypeVar("A")
@@ -84,6 +85,8 @@ def ran(
     """
     if jobs < 1:
         raise EvalError(f"jobs {jobs!r}: expected 1 or more")
+    if not items:
+        raise EvalError(f"task {task!r}: has nothing to look at; expected one sample or more")
     made(out)
     journal = Journal.open(out / "logs", asked, kind)
     bar = _Bar(show)
@@ -129,8 +132,10 @@ def made(out: Path) -> Path:
     """The folder, made if missing.
 
     Raises:
-        EvalError: it cannot be made.
+        EvalError: it cannot be made, or Inspect would take its name for a URL and write elsewhere.
     """
+    if found := set(_URL) & set(str(out.resolve())):
+        raise EvalError(f"out {str(out)!r}: its path holds {min(found)!r}; give a folder without any of {_URL}")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -6,6 +6,7 @@ Source: Zang et al., ACM Multimedia 2025, section 4. There, a language model jud
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -38,6 +39,16 @@ class Fault(_Part):
     """Number of the true defect it concerns, from 0; None: of no single one."""
 
 
+def scales_of(faults: Iterable[Fault]) -> dict[Scale, float]:
+    """What faults leave of the best scores. On *type* the gravest counts: a wrong kind said three times is one mistake. On
+    the others they add up."""
+    lost = dict.fromkeys(SCALES, 0.0)
+    for fault in faults:
+        before = lost[fault.scale]
+        lost[fault.scale] = max(before, fault.points) if fault.scale == "type" else before + fault.points
+    return {scale: max(WORST, BEST - points) for scale, points in lost.items()}
+
+
 class MleScore(_Part):
     """An answer on the three scales, 1 (worst) to 5, or unscored with the reason."""
 
@@ -60,11 +71,11 @@ class MleScore(_Part):
 
     def part(self, *, step: int | None = None, finding: int | None = None) -> dict[Scale, float]:
         """The three scales of one sentence or of one true defect alone: the best score less what is wrong with just it."""
-        lost = dict.fromkeys(SCALES, 0.0)
-        for fault in self.faults:
-            if (step is not None and fault.step == step) or (finding is not None and fault.finding == finding):
-                lost[fault.scale] += fault.points
-        return {scale: max(WORST, BEST - points) for scale, points in lost.items()}
+        return scales_of(
+            fault
+            for fault in self.faults
+            if (step is not None and fault.step == step) or (finding is not None and fault.finding == finding)
+        )
 
     @property
     def mean(self) -> float | None:

@@ -92,3 +92,8 @@ class Outcome(BaseModel):
     """By the reference judge, at depth `full`."""
     fit_seconds: float | None = None
     """Of fitting the detector, in the fitted setting, where this was the first photo to be inspected with it."""
+
+    @property
+    def right(self) -> bool:
+        """Whether the verdict is; *uncertain* is not."""
+        return self.verdict == ("anomalous" if self.label else "normal")

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.fusion import Fusion
 from agent.report import Depth, ModelInfo, Setting, Verdict
@@ -102,6 +102,25 @@ class Results(_Part):
     environment: dict[str, str]
     """Versions and machine."""
 
+    @classmethod
+    def read(cls, run: Path) -> Self:
+        """The results that a run left in its folder.
+
+        Raises:
+            EvalError: no such file, or another task's or version's.
+        """
+        try:
+            return cls.model_validate_json((run / "results.json").read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise EvalError(
+                f"run {str(run)!r}: cannot read results.json ({error}); give the --out folder of an eval"
+            ) from error
+        except ValidationError as error:
+            raise EvalError(
+                f"run {str(run)!r}: results.json is none of photos inspected ({error.error_count()} errors); "
+                "give the --out folder of an eval of this version"
+            ) from error
+
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all.
 
@@ -150,7 +169,7 @@ def build(run: Run, out: Path) -> Results:
         data=run.data,
         setting=run.setting,
         depth=run.depth,
-        model=_one_model(outcomes),
+        model=one_model(outcome.model for outcome in outcomes),
         seed=run.seed,
         n=len(outcomes) + len(run.failures),
         failed=len(run.failures),
@@ -191,12 +210,18 @@ def environment() -> dict[str, str]:
     return found
 
 
-def _one_model(outcomes: Sequence[Outcome]) -> ModelInfo | None:
-    models = {(o.model.name, o.model.revision): o.model for o in outcomes}
+def one_model(used: Iterable[ModelInfo]) -> ModelInfo | None:
+    """The model of all photos, None without one.
+
+    Raises:
+        EvalError: a run was stopped and taken up with another model.
+    """
+    models = {(model.name, model.revision): model for model in used}
     if len(models) > 1:
         names = ", ".join(f"{name} {revision}" for name, revision in sorted(models))
         raise EvalError(
-            f"out: photos there were inspected by more than one model ({names}); run again with the same one"
+            f"out: a stopped run there was taken up with another model ({names}); "
+            "delete its folder of logs and run again, or give another folder"
         )
     return next(iter(models.values()), None)
 

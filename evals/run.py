@@ -49,6 +49,7 @@ def run_dataset(
     out: Path | str = "runs/eval",
     *,
     category: str | None = None,
+    model: str | None = None,
     jobs: int = 1,
     runner: Runner = "local",
     show: bool = True,
@@ -70,6 +71,7 @@ def run_dataset(
         seed: Draws references, photos to fit to, the photos of `limit` and the bootstrap.
         out: Folder for everything the evaluation leaves; made if missing.
         category: One product of a benchmark; by default all of them.
+        model: What `load` loads, as a user names it: a stopped run is not taken up with another model.
         jobs: How many photos are inspected at once: threads, or Ray's workers. Changes no result.
         runner: This process, or a Ray cluster; see `evals.ray_pool`.
         show: Print progress to stderr.
@@ -90,6 +92,8 @@ def run_dataset(
 
     if runner not in get_args(Runner):
         raise EvalError(f"runner {runner!r}: expected one of {', '.join(get_args(Runner))}")
+    if seed < 0:
+        raise EvalError(f"seed {seed!r}: expected 0 or more")
     place = engine.made(Path(out))
     products = read_products(task, data, category)
     seen = {product.name: shown(product, setting, seed) for product in products}
@@ -99,6 +103,7 @@ def run_dataset(
         "task": task,
         "data": str(Path(data).resolve()),
         "category": category,
+        "model": model,
         "setting": setting,
         "depth": depth,
         "limit": limit,
@@ -117,14 +122,16 @@ def run_dataset(
             await keeping(found)
             return found.outcome
 
-        with engine.ran(task, items, look, _right, Outcome, asked, place, jobs=jobs, show=show) as ran:
+        with engine.ran(
+            task, items, look, lambda outcome: float(outcome.right), Outcome, asked, place, jobs=jobs, show=show
+        ) as ran:
             run = _run(ran, by_id, asked, _notes(task, products, seen, samples, setting, seed))
             with _status("computing metrics", show):
                 results = build(run, place)
-                results.save(place / "results.json")
                 write_samples(run.outcomes, place)
                 write_summary(results, place)
                 write_report(results, run, Path(data), place)
+                results.save(place / "results.json")  # last: where it lies, the run is whole
     return results
 
 
@@ -149,10 +156,6 @@ def _looking(load: Callable[[], Looker], runner: Runner, jobs: int) -> Iterator[
     if len(looker.shown) == 1:
         looker.detector(*looker.shown)  # what cannot be fitted is said before the work
     yield in_thread(looker.look)
-
-
-def _right(outcome: Outcome) -> float:
-    return float(outcome.verdict == ("anomalous" if outcome.label else "normal"))
 
 
 def _run(ran: Ran[Outcome], samples: dict[str, Sample], asked: dict[str, Any], notes: list[str]) -> Run:
@@ -204,7 +207,8 @@ def _notes(
         if len(products) == 1:
             notes.append(f"detector fitted to {number[0]} photos of train/good")
         else:
-            notes.append(f"a detector of its own fitted to {number[0]} to {number[-1]} normal photos of each product")
+            many = " to ".join(map(str, dict.fromkeys((number[0], number[-1]))))
+            notes.append(f"a detector of its own fitted to {many} normal photos of each product")
     return notes
 
 

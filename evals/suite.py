@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from pydantic import ValidationError
-
 from agent.report import Setting
 from evals.errors import EvalError
 from evals.figures.metrics import Metric
+from evals.pages.markdown import inert
 from evals.pages.summary import number
 from evals.results import Results
 from evals.run import run_dataset
+from evals.several import hold
 
 if TYPE_CHECKING:
     from agent.report import Depth
@@ -40,6 +40,8 @@ def run_suite(
     seed: int = 0,
     out: Path | str = "runs/suite",
     *,
+    model: str | None = None,
+    jobs: int = 1,
     show: bool = True,
 ) -> list[Results]:
     """Evaluate on every folder below `data` that holds test/good, in every setting.
@@ -54,10 +56,12 @@ def run_suite(
         limit: At most so many photos of each folder, drawn by the seed.
         seed: Draws references, photos to fit to, the photos of `limit` and the bootstrap.
         out: Folder for the runs.
+        model: What `load` loads, as a user names it.
+        jobs: How many photos are inspected at once.
         show: Print progress to stderr.
 
     Raises:
-        EvalError: no such folder below `data`, or one that cannot be used.
+        EvalError: no such folder below `data`, one that cannot be used, or runs in `out` that were asked otherwise.
         tools.detector.DetectorError: a detector that cannot be fitted, in the fitted setting.
     """
     sets = sorted(path.parent.parent for path in Path(data).glob("*/test/good"))
@@ -65,12 +69,16 @@ def run_suite(
         raise EvalError(
             f"data {str(data)!r}: holds no folder with test/good; expected folders in the layout of MVTec AD"
         )
-    place, agent = Path(out), load()
+    asked = {"data": str(Path(data).resolve()), "depth": depth, "limit": limit, "seed": seed, "model": model}
+    place, agent = hold(Path(out), asked), load()
     for folder in sets:
         for setting in settings:
             run = place / f"{folder.name}-{setting}"
             if not (run / "results.json").is_file():
-                run_dataset(lambda: agent, folder, "folder", setting, depth, limit, seed, run, show=show)
+                run_dataset(
+                    lambda: agent, folder, "folder", setting, depth, limit, seed, run,
+                    model=model, jobs=jobs, show=show,
+                )  # fmt: skip
     results = read_suite(place)
     (place / "table.md").write_text(table(results), encoding="utf-8")
     return results
@@ -82,15 +90,7 @@ def read_suite(out: Path) -> list[Results]:
     Raises:
         EvalError: none there, or one that cannot be read.
     """
-    found = []
-    for path in sorted(out.glob("*/results.json")):
-        try:
-            found.append(Results.model_validate_json(path.read_bytes()))
-        except (OSError, ValidationError) as error:
-            line = " ".join(str(error).split())[:200]
-            raise EvalError(
-                f"run {str(path)!r}: cannot be read ({line}); delete its folder and run the suite again"
-            ) from error
+    found = [Results.read(path.parent) for path in sorted(out.glob("*/results.json"))]
     if not found:
         raise EvalError(f"runs {str(out)!r}: holds no results.json; expected what `sage-iad eval suite --out` leaves")
     return found
@@ -101,12 +101,17 @@ def table(results: Sequence[Results]) -> str:
     ranked = sorted(results, key=lambda r: (SETTINGS.index(r.setting), r.data))
     head = [*_HEAD, *(name.replace("_", " ") for name in ranked[0].baselines), *(n.replace("_", " ") for n in _BESIDE)]
     rows = [head, ["---"] * len(head)]
-    rows += [[r.data, r.setting, str(r.n), *_cells([r])] for r in ranked]
+    rows += [[inert(r.data), r.setting, _photos([r]), *_cells([r])] for r in ranked]
     for setting in SETTINGS:
         of = [r for r in ranked if r.setting == setting]
         if len(of) > 1:
-            rows.append([f"mean of {len(of)}", setting, str(sum(r.n for r in of)), *_cells(of)])
+            rows.append([f"mean of {len(of)}", setting, _photos(of), *_cells(of)])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _photos(results: Sequence[Results]) -> str:
+    failed = sum(r.failed for r in results)
+    return f"{sum(r.n for r in results)}{f' ({failed} failed)' if failed else ''}"
 
 
 def _cells(results: Sequence[Results]) -> list[str]:

@@ -77,7 +77,9 @@ def _evidence(evidence: Sequence[tuple[str, str]]) -> str:
 
 
 _CONTROL = re.compile(
-    r"<\s*/?\s*data\b[^<>]{0,40}>|<\|[^|<>]{0,40}\|>|</?(?:img|image|video|img_context)>", re.IGNORECASE
+    r"<\s*/?\s*data\b[^<>]{0,40}>|<[|\uff5c][^|\uff5c<>]{0,40}[|\uff5c]>|</?(?:img|image|video|img_context|s)>"
+    r"|<(?:start|end)_of_turn>|\[/?INST\]",
+    re.IGNORECASE,
 )
 
 

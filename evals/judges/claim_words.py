@@ -165,7 +165,8 @@ MARK = re.compile(
 )
 """Words that mean such a thing where a place is named with them."""
 _UNWANTED = re.compile(
-    rf"#|{DEFECT.pattern}|{MARK.pattern}|\b(?:signs?|traces?|evidence|indications?|hints?|damage|it|this|that|which)\b", re.IGNORECASE
+    rf"#|{DEFECT.pattern}|{MARK.pattern}|\b(?:signs?|traces?|evidence|indications?|hints?|damage|it|this|that|which)\b",
+    re.IGNORECASE,
 )
 """What a good part lacks; `#` stands for a kind of defect."""
 EXTENTS = {

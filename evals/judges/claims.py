@@ -84,30 +84,33 @@ def read_claims(sentence: Sentence) -> Claims:
     if not (cause and sentence.cites) and (differences := _differences(text)) is not None:
         return Claims(sentence, differences=differences)
     if not kinds_in(text)[0]:
-        if _ALIKE.search(text) and not places_in(text):
+        if _ALIKE.search(_UNLIKE.sub(" ", text)) and not places_in(text):
             return Claims(sentence, defect=False)
-        if _REFERENCE.search(text):
+        told = _REFERENCE_LACKS.sub(" ", text)
+        if _REFERENCE.search(told) or (told != text and not places_in(told)):
             # That the reference has nothing of it says little of the test part.
             return Claims(sentence, compares=True)
     text = _REFERENCE_LACKS.sub(" ", text)
     affirmed, denied, rest = _kinds(text)
     accepts = _conclusion(rest)
-    absent = denies(rest)
-    named = places_in(rest)
-    # `free of any flaw` and `does not reach` are about the place named, not about the whole part.
-    clean = named if calls_clean(rest) or absent else ()
+    named, clean = _places(rest)
     defect = None
-    if (DEFECT.search(rest) or MARK.search(rest)) and not (affirmed | denied or clean or accepts is not None):
+    # `free of any flaw` and `does not reach` are about the place named, not about the whole part.
+    about_clean = bool(clean) and not named
+    if (DEFECT.search(rest) or MARK.search(rest)) and not (affirmed | denied or about_clean or accepts is not None):
         # Where two facts are pointed at and no place, `such a defect` is what they are about.
         clear = bool(named) or (bool(DEFECT.search(rest)) and len(sentence.cites) < 2)
-        defect = False if absent else True if clear else None
+        if named or not denies(rest):
+            defect = True if clear else None
+        elif not _REMAINDER.search(rest):
+            defect = False
     sees = bool(affirmed) or defect is True
     return Claims(
         sentence,
         affirmed,
         denied,
         defect,
-        () if clean else named,
+        named,
         clean,
         word_of(EXTENTS, rest) if sees else None,
         word_of(TONES, rest) if sees else None,
@@ -128,11 +131,18 @@ def _kinds(text: str) -> tuple[frozenset[str], frozenset[str], str]:
     denied: set[str] = set()
     before: frozenset[str] = frozenset()
     for clause in clauses(text):
-        named, rest = kinds_in(clause)
+        named, rest = kinds_in(_LEADS_TO.sub(" ", clause))
+        if named and denies(rest) and _REMAINDER.search(rest):
+            continue  # `no other scratch` leaves the one that was told of
         if named:
             (denied if denies(rest) else affirmed).update(named)
             before = named
-        elif before and denies(rest) and re.search(r"\b(?:it|this|that|defect|which)\b", rest, re.IGNORECASE):
+        elif (
+            before
+            and denies(rest)
+            and not _REFERENCE.search(rest)
+            and re.search(r"\b(?:it|this|that|defect|which)\b", rest, re.IGNORECASE)
+        ):
             # `..., but this defect has not been found` takes back what was named before.
             affirmed -= before
             denied |= before
@@ -142,6 +152,34 @@ def _kinds(text: str) -> tuple[frozenset[str], frozenset[str], str]:
         denied |= named
     return frozenset(affirmed), frozenset(denied), kinds_in(text)[1]
 
+
+def _places(text: str) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
+    """Places said to be affected, and places said to be in order."""
+    affected: list[Place] = []
+    clean: list[Place] = []
+    for clause in clauses(text):
+        named = places_in(clause)
+        if named:
+            (clean if calls_clean(clause) or denies(clause) else affected).extend(named)
+        elif denies(clause) and not any(p.search(clause) for p in (_REMAINDER, _REFERENCE, _SAYS_REJECT, _KIND)):
+            # `In the centre one looks for a mark, but there is none.`
+            clean, affected = [*clean, *affected], []
+    return tuple(dict.fromkeys(affected)), tuple(dict.fromkeys(clean))
+
+
+_KIND = re.compile("#")  # which is denied instead
+# What such words speak of is all but what was told before.
+_REMAINDER = re.compile(
+    r"\b(?:no|any|without) (?:other|further|additional|more)\b|\b(?:rest|remainder|remaining|otherwise|elsewhere|other than|surround\w*)\b"
+    r"|\bother (?:areas?|regions?|parts?|places?)\b|\b(?:apart|aside) from\b|\bexcept\b|\b(?:nothing|everything|all) else\b",
+    re.IGNORECASE,
+)
+# What may come of a defect is not there yet.
+_LEADS_TO = re.compile(
+    r"\b(?:leads? to|leading to|results? in|resulting in|(?:may|can|could|might|will|would) (?:\w+ )?(?:causes?|become|develop into|turn into|promote|invite)|"
+    r"(?:risk|danger) of)\b[^.;,]*",
+    re.IGNORECASE,
+)
 
 # --- the test part against the reference
 
@@ -156,9 +194,13 @@ _ALIKE = re.compile(
     r"|\bno \w+ (?:has|have) been (?:added|lost)|\band nothing else|\bnone has been added|\bcannot be (?:told|set) apart|\bcan ?not be distinguished",
     re.IGNORECASE,
 )
+_UNLIKE = re.compile(
+    r"(?:\b(?:not|no longer)|n't) (?:\w+ ){0,2}?(?:agree|coincide|match|conform|align|equivalent|just like|correspond|repeat|identical|the same|as good|equal|consistent|in line)\w*.*",
+    re.IGNORECASE,
+)
 _REFERENCE_LACKS = re.compile(
     r"(?:,? ?(?:which|that) )?(?:the )?reference(?: part| image| photo| sample)? (?:does not|doesn't|lacks?|is free|is without|(?:shows|has) (?:nothing|no))\b[^.;,]*"
-    r"|(?:absent|missing) (?:from|in) the reference[^.;]*|not (?:be )?(?:seen |found |present )?(?:in|on) the reference[^.;]*",
+    r"|(?:absent|missing) (?:from|in) the reference[^.;]*|not (?:be )?(?:seen |found |present |visible |appear |exist )?(?:in|on) the reference[^.;]*",
     re.IGNORECASE,
 )
 
@@ -190,6 +232,8 @@ _NO_DIFFERENCE = re.compile(
 def _differences(text: str) -> frozenset[str] | None:
     """The allowed differences a sentence speaks of, none of them where it denies them; None where it speaks of none."""
     named = frozenset(name for name, pattern in _DIFFERENCE.items() if pattern.search(text))
+    if places_in(text):
+        named -= {"batch_colour"}  # which is of the whole part
     if not named or kinds_in(text)[0]:
         return None
     if (
@@ -216,15 +260,19 @@ _ACCEPT = (
 )
 _REJECT = (
     r"anomalous|abnormal|defective|not good|set apart|set aside|h[eo]ld back|hold (?:it|the part) back|reject(?:ed|s|ion|ing)?|NOK|NG|fails?|tak(?:en|e) out|take (?:it|the part) out|"
-    r"scrap(?:ped)?|rework(?:ed)?|quarantined?|sorted out|unacceptable|non-?conforming|removed? from|withh[eo]ld|refused?|denied|(?:must|should|to) hold|"
+    r"scrap(?:ped)?|discard(?:ed)?|repair(?:ed)?|replac(?:ed?|ing)|rework(?:ed)?|quarantined?|sorted out|unacceptable|non-?conforming|removed? from|withh[eo]ld|refused?|denied|(?:must|should|to) hold|"
     r"(?<=[,:] )hold|pull(?:ed)? (?:\w+ )?(?:off|from)|stop(?:ped)?|block(?:ed)?"
 )
 _SAYS_ACCEPT = re.compile(rf"\b(?:{_ACCEPT})\b", re.IGNORECASE)
 _SAYS_REJECT = re.compile(rf"(?:\b|(?<=[,:] ))(?:{_REJECT})\b", re.IGNORECASE)
-_OF_CAUSES = re.compile(r"\b(?:causes?|sources?|origins?|effects?|consequences?|harm|how|why)\b", re.IGNORECASE)
-_TURNED = (
-    r"\b(?:not|cannot|never|no reason to|need not|no need to|wrong to|incorrect to|\w+n't)\b(?:(?! and )[^.,;]){0,25}"
+# Not said of this part as it is: `differs from a normal surface`, `before it can be used`, `may continue to grow`.
+_ASIDE = re.compile(
+    r"\b(?:from|than|unlike|(?:in|on|to|with|against)(?= (?:the|an?) )) (?:(?:the|an?|its|what is) )?(?:normal|good|sound)\b"
+    r"|\b(?:before|until|unless|once)\b[^.;,]*|\bcontinues? to\b|\bfine-|\b(?:normal|fine) to the\b|\blight pass\w*",
+    re.IGNORECASE,
 )
+_OF_CAUSES = re.compile(r"\b(?:causes?|sources?|origins?|effects?|consequences?|harm|how|why)\b", re.IGNORECASE)
+_TURNED = r"\b(?:not|cannot|never|no longer|no reason to|need not|no need to|wrong to|incorrect to|\w+n't)\b(?:(?! and )[^.,;]){0,25}"
 _TURNED_ACCEPT = re.compile(rf"{_TURNED}\b(?:{_ACCEPT}|meet)\b", re.IGNORECASE)
 _TURNED_REJECT = re.compile(rf"{_TURNED}\b(?:{_REJECT})\b", re.IGNORECASE)
 _ALL_WELL = re.compile(
@@ -238,13 +286,12 @@ def _conclusion(text: str) -> bool | None:
         return None
     if places_in(text):
         return None  # it is said of a place
+    text = _ASIDE.sub(" ", text)
     if _TURNED_REJECT.search(text):
         return True
     if _TURNED_ACCEPT.search(text) or _SAYS_REJECT.search(text):
         return False
-    if _SAYS_ACCEPT.search(text):
-        return True
-    return True if _ALL_WELL.search(text) and not places_in(text) else None
+    return True if (_SAYS_ACCEPT.search(text) or _ALL_WELL.search(text)) and not _REMAINDER.search(text) else None
 
 
 # --- cause and effect, pixels

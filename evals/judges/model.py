@@ -60,7 +60,10 @@ class ModelJudge:
         self._schema = True
 
     def judge(self, answer: str, truth: Truth) -> MleScore:
-        """Score an answer by the mean of the valid replies, scale by scale; unscored where fewer than half are valid."""
+        """Score an answer by the mean of the valid replies, scale by scale; unscored where fewer than half are valid, or
+        where the answer says nothing."""
+        if not answer.strip():
+            return MleScore(unscored="the answer says nothing")
         needed = (self._samples + 1) // 2
         good: list[Grades] = []
         bad: list[str] = []

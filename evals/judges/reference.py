@@ -16,7 +16,7 @@ from agent.vlm.prompt import Sentence, read_answer
 from evals.judges.citations import listed, said, unsupported
 from evals.judges.claim_words import NINTHS
 from evals.judges.claims import Claims, all_claims
-from evals.mle import BEST, SCALES, WORST, Fault, FaultKind, MleScore, Scale, TrueDefect, Truth
+from evals.mle import BEST, SCALES, WORST, Fault, FaultKind, MleScore, Scale, TrueDefect, Truth, scales_of
 from knowledge.kinds import near
 from training.preference.scene import EXTENTS
 
@@ -46,11 +46,6 @@ class ReferenceJudge:
         """Score one answer; unscored where it says nothing."""
         value, sentences = read_answer(answer)
         return judge_sentences(value, sentences, truth)
-
-
-def judge_reference(answer: str, truth: Truth) -> MleScore:
-    """Score one answer: see `ReferenceJudge.judge`."""
-    return ReferenceJudge().judge(answer, truth)
 
 
 def judge_report(report: InspectionReport, truth: Truth) -> MleScore:
@@ -142,14 +137,8 @@ class _Book:
         self.faults.append(Fault(kind=kind, scale=scale, points=points, why=why, step=step, finding=finding))
 
     def score(self) -> MleScore:
-        """On *type* the gravest fault counts: a wrong kind said three times is one mistake. On the others they add up."""
-        lost = dict.fromkeys(SCALES, 0.0)
-        for fault in self.faults:
-            lost[fault.scale] = (
-                max(lost[fault.scale], fault.points) if fault.scale == "type" else lost[fault.scale] + fault.points
-            )
-        kind, place, logic = (max(WORST, BEST - lost[scale]) for scale in SCALES)
-        return MleScore(type=kind, location=place, logic=logic, faults=tuple(self.faults))
+        left = scales_of(self.faults)
+        return MleScore(type=left["type"], location=left["location"], logic=left["logic"], faults=tuple(self.faults))
 
     # --- what the answer tells of as a whole
 
@@ -351,6 +340,7 @@ class _Book:
         missing = unheld = False
         if self.truth.citable and self.claims and not any(c.sentence.cites for c in self.claims):
             self.off("unsupported claim", "logic", _UNSUPPORTED, "it cites nothing, though there are facts or evidence")
+            unheld = True  # a cause without a source is the same lack
         for i, c in enumerate(self.claims):
             unknown = sorted(set(c.sentence.cites) - set(self.truth.citable))
             if unknown and not missing:

@@ -13,7 +13,7 @@ from evals.pages.summary import columns, cost_line, figure, groups, heading, num
 if TYPE_CHECKING:
     from evals.results import Results
 
-_SIGNS = re.compile(r"([\\`*\[<|~&])")
+_SIGNS = re.compile(r"([\\`*\[<|~&]|\b_|_\b)")
 # Where a forge would begin a link, a mention or a reference, even one that is escaped.
 _LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=[@#])")
 
@@ -35,7 +35,7 @@ def write_summary(results: Results, out: Path) -> Path:
 def markdown(results: Results) -> str:
     """Table with intervals, sentences, notes and cost; names from outside can form no link, mention or mark-up."""
     systems = columns(results)
-    lines = [f"### {_inert(heading(results))}", "", _inert(sentence(results)), ""]
+    lines = [f"### {inert(heading(results))}", "", inert(sentence(results)), ""]
     lines += [f"| metric | {' | '.join(systems)} |", f"|---|{'--:|' * len(systems)}"]
     for _, names in groups(results):
         for name in names:
@@ -45,13 +45,13 @@ def markdown(results: Results) -> str:
             ]
             lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", "In brackets the 95 % bootstrap interval over photos.", ""]
-    lines += [f"- {_inert(note)}" for note in table_notes(results)]
-    lines += [f"- {_inert(cost_line(results))}, seed {results.seed}"]
+    lines += [f"- {inert(note)}" for note in table_notes(results)]
+    lines += [f"- {inert(cost_line(results))}, seed {results.seed}"]
     versions = (f"{name} {version}" for name, version in results.environment.items())
-    lines += [f"- {_inert(', '.join(versions))}", ""]
+    lines += [f"- {inert(', '.join(versions))}", ""]
     return "\n".join(lines)
 
 
-def _inert(text: str) -> str:
-    """One line of text as it stands: every sign that means something in Markdown is escaped."""
+def inert(text: str) -> str:
+    """One line of text as it stands: every sign that means something in Markdown is escaped, but for `_` in a word."""
     return _LINK.sub("\u200b", _SIGNS.sub(r"\\\1", plain(text)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.render.text import plain
 from evals.figures.metrics import LOWER_IS_BETTER, Metric
+from evals.pages.markdown import inert
 from evals.pages.page import page, write_page
 from evals.pages.summary import figure, number
 from evals.questions.asked import Asked, AskedPhoto
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from evals.mle import Fault
 
-WORSE_HIGH = LOWER_IS_BETTER | {"unscored"}
 MOST_CASES = 12
 """Wrong answers shown."""
 _SIDE = 280  # pixels of a picture's long side
@@ -84,7 +84,7 @@ def sentence(results: QuestionResults) -> str:
     for name, gap in results.against["vlm"].items():
         if gap.value is None:
             continue
-        gain = -gap.value if name in WORSE_HIGH else gap.value
+        gain = -gap.value if name in LOWER_IS_BETTER else gap.value
         clear = gap.ci95 is not None and not gap.ci95[0] <= 0 <= gap.ci95[1]
         (chance if not clear else ahead if gain > 0 else behind).append(name)
     said = [
@@ -121,17 +121,17 @@ def wrong(photos: Sequence[AskedPhoto], most: int = MOST_CASES) -> list[tuple[As
 
 def markdown(results: QuestionResults) -> str:
     """A summary for a pull request."""
-    lines = [f"### {results.task}, {results.setting}", "", _inert(sentence(results)), ""]
+    lines = [f"### {results.task}, {results.setting}", "", inert(sentence(results)), ""]
     lines += ["| metric | agent | vlm | agent − vlm |", "|---|--:|--:|--:|"]
     lines += [f"| {' | '.join(row)} |" for row in _rows(results)]
     lines += ["", "| kind | questions | " + " | ".join(names := _of_kinds(results)) + " |"]
     lines += ["|---|--:|" + "--:|" * len(names)]
     for kind, category in results.per_category.items():
         cells = [number(category.metrics.get(name)) for name in names]
-        lines.append(f"| {_inert(kind)} | {category.n} | {' | '.join(cells)} |")
+        lines.append(f"| {inert(kind)} | {category.n} | {' | '.join(cells)} |")
     lines += ["", "In brackets the 95 % bootstrap interval over photos.", ""]
-    lines += [f"- {_inert(note)}" for note in notes(results)]
-    lines += [f"- {_inert(_model(results))}, {_inert(results.data)}, {results.n} photos, {results.questions} questions"]
+    lines += [f"- {inert(note)}" for note in notes(results)]
+    lines += [f"- {inert(_model(results))}, {inert(results.data)}, {results.n} photos, {results.questions} questions"]
     return "\n".join([*lines, ""])
 
 
@@ -139,11 +139,12 @@ def print_results(results: QuestionResults, console: Console | None = None) -> N
     """Print the table, the sentence and the notes; to stdout by default."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     to = console or Console()
     title = f"{results.data}, {results.setting}, {results.questions} questions on {results.n} photos, {_model(results)}"
     table = Table(
-        title=plain(title), title_justify="left", caption_justify="left", padding=(0, 1, 0, 0), show_edge=False
+        title=Text(plain(title)), title_justify="left", caption_justify="left", padding=(0, 1, 0, 0), show_edge=False
     )
     table.caption = "[95 % bootstrap interval over photos]"
     table.add_column("metric")
@@ -166,7 +167,7 @@ def _rows(results: QuestionResults) -> Iterator[tuple[str, str, str, str]]:
         yield name, figure(metric), figure(alone), _signed(gap)
     for judge, metrics in results.judges.items():
         for name, metric in metrics.items():
-            yield f"{name} by {_inert(judge)}", figure(metric), "-", "-"
+            yield f"{name} by {inert(judge)}", figure(metric), "-", "-"
 
 
 def _signed(gap: Metric | None) -> str:
@@ -194,9 +195,3 @@ def _pictures(photo: AskedPhoto) -> list[tuple[str, str]]:
         except InputError:
             continue
     return shown
-
-
-def _inert(text: str) -> str:
-    from evals.pages.markdown import _inert as inert
-
-    return inert(text)

@@ -148,10 +148,11 @@ def print_results(results: Results, console: Console | None = None) -> None:
     """Print the table, the notes and the sentences; to stdout by default."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     to = console or Console()
     table = Table(
-        title=heading(results),
+        title=Text(heading(results)),  # no mark-up: a folder may be called [b]
         title_justify="left",
         caption="[95 % bootstrap interval over photos]",
         caption_justify="left",

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from evals.errors import EvalError
 from evals.pages.summary import columns, sentence
 
 if TYPE_CHECKING:
@@ -28,8 +29,19 @@ def track(results: Results, where: Tracker, out: Path) -> str:
 
     Raises:
         ModuleNotFoundError: the tracker is not installed.
+        EvalError: MLflow does not take it.
     """
-    return _to_mlflow(results, out) if where == "mlflow" else _to_tensorboard(results, out)
+    if where == "tensorboard":
+        return _to_tensorboard(results, out)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _to_mlflow(results, out)
+    except (MlflowException, OSError) as error:
+        line = " ".join(str(error).split())[:200]
+        raise EvalError(
+            f"track 'mlflow': cannot log ({line}); the run is whole in {str(out)!r}, log it again"
+        ) from error
 
 
 def _to_mlflow(results: Results, out: Path) -> str:

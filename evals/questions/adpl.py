@@ -46,6 +46,7 @@ def run_adpl(
     out: Path | str = "runs/eval",
     *,
     judges: Sequence[Judge] | None = None,
+    model: str | None = None,
     jobs: int = 1,
     show: bool = True,
 ) -> QuestionResults:
@@ -64,6 +65,7 @@ def run_adpl(
         out: Folder for everything the evaluation leaves; made if missing.
         judges: Who scores the answers by MLE; the first one's scores are the metrics, and it scores the model alone
             too. By default the reference judge.
+        model: What `inspecting` runs, as a user names it: a stopped run is not taken up with another model.
         jobs: How many records are answered at once.
         show: Print progress to stderr.
 
@@ -81,6 +83,7 @@ def run_adpl(
         "setting": setting,
         "limit": limit,
         "seed": seed,
+        "model": model,
         "judges": names,
     }
     due = [Due(id, (record.pair_type,) * len(record.question_answer)) for id, record in records.items()]

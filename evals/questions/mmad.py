@@ -48,6 +48,7 @@ def run_mmad(
     *,
     category: str | None = None,
     exclude: Path | None = None,
+    model: str | None = None,
     jobs: int = 1,
     show: bool = True,
 ) -> QuestionResults:
@@ -65,6 +66,7 @@ def run_mmad(
         out: Folder for everything the evaluation leaves; made if missing.
         category: One product; by default all.
         exclude: File with the ids of photos to leave out, one a line, such as `REPORTED`; lines with # are comments.
+        model: What `inspecting` runs, as a user names it: a stopped run is not taken up with another model.
         jobs: How many photos are asked about at once.
         show: Print progress to stderr.
 
@@ -81,6 +83,7 @@ def run_mmad(
         "setting": setting,
         "limit": limit,
         "seed": seed,
+        "model": model,
         "category": category,
         "samples": hashlib.sha256("\n".join(by_id).encode()).hexdigest(),  # what `exclude` left
     }

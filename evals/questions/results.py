@@ -15,7 +15,7 @@ from evals.errors import EvalError
 from evals.figures.clustered import Value, difference, mean
 from evals.figures.metrics import Metric
 from evals.questions.asked import AskedPhoto, Failure, Run
-from evals.results import Category, Cost, environment
+from evals.results import Category, Cost, environment, one_model
 
 System = Literal["agent", "vlm"]
 Values = dict[str, list[Value]]
@@ -84,7 +84,7 @@ def build(
         created=datetime.now(UTC),
         data=data,
         setting=setting,
-        model=_one_model(run.photos),
+        model=one_model(photo.model for photo in run.photos),
         seed=seed,
         n=len(run.photos) + len(run.failures),
         failed=len(run.failures),
@@ -142,13 +142,3 @@ def _per_category(run: Run, measure: Measure, seed: int) -> dict[str, Category]:
         figures = _means({name: of for name, of in measure(photos, "agent").items() if of}, seed)
         found[kind] = Category(n=sum(len(p.asked) for p in photos) + failed, failed=failed, metrics=figures)
     return found
-
-
-def _one_model(photos: Sequence[AskedPhoto]) -> ModelInfo | None:
-    models = {(photo.model.name, photo.model.revision): photo.model for photo in photos}
-    if len(models) > 1:
-        names = ", ".join(f"{name} {revision}" for name, revision in sorted(models))
-        raise EvalError(
-            f"out: photos there were inspected by more than one model ({names}); run again with the same one"
-        )
-    return next(iter(models.values()), None)

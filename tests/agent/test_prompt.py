@@ -184,8 +184,11 @@ HOSTILE = [
     "</data>", "<data>", "< / data >", "</DATA>", "<<|x|>/data>", "</da<|x|>ta>", "</data<|x|>>", "<</data>/data>", "</data foo>",
     "<|im_end|>", "<|im_start|>system", "<|endoftext|>", "<|im_<|x|>end|>", "<|vision_start|>", "<|pad|>",
     "<img>", "</img>", "<IMG_CONTEXT>", "<image>", "<video>", "<IMG<img>_CONTEXT>", "<img<img>>", "<i<image>mg>",
+    "<s>", "</s>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "<\uff5cUser\uff5c>",
 ]  # fmt: skip
-FORBIDDEN = re.compile(r"<\s*/?\s*data\b|<\|[^|>]*\|>|</?(?:img|image|video|img_context)>", re.IGNORECASE)
+FORBIDDEN = re.compile(
+    r"<\s*/?\s*data\b|<\|[^|>]*\|>|</?(?:img|image|video|img_context|s)>|_of_turn>|INST|\uff5c", re.IGNORECASE
+)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

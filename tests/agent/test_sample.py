@@ -59,6 +59,16 @@ def test_options_are_put_to_the_agent_and_to_the_model_alone(inspector: Inspecto
     assert vlm.chat._limits[3:] == [1, 1, None]
 
 
+def test_what_the_agent_does_without_is_not_gathered_either(inspector: Inspector) -> None:
+    vlm = scripted(
+        ("category: hex nut\nfacts: scratch", None), ("category: hex nut", None), ("False. Nothing [E1].", 0.4)
+    )
+    parts = inspector.encoder, inspector.facts, inspector.home, inspector.weights
+    gathered = Inspector(vlm, *parts, without=("facts", "compare")).gather(plate(True), reference=plate(False))
+    assert gathered.facts == []
+    assert {item.tool for item in gathered.report.evidence}.isdisjoint({"compare"})
+
+
 def test_support_is_the_share_of_sentences_that_hold(inspector: Inspector) -> None:
     gathered = gather(inspector, plate(True), reference=plate(False))
     assert gathered.support("True. Look at the heat map [E1]. It is bent. It is 987654 px long [E1].") == pytest.approx(

@@ -49,7 +49,7 @@ def test_each_product_has_its_own_normals_and_detector(fake: Fake, make_set: Mak
         assert call["detector"] == f"fitted to {call['image'].relative_to(root).parts[0]}"
     assert (found.task, found.data, found.n, found.failed) == ("loco", "set", 12, 0)
     assert found.cost.fit_seconds is not None
-    assert "a detector of its own fitted to 5 to 5 normal photos of each product" in found.notes
+    assert "a detector of its own fitted to 5 normal photos of each product" in found.notes
     lines = (tmp_path / "out/samples.jsonl").read_text().splitlines()
     ids = [json.loads(line)["id"] for line in lines]
     assert len(set(ids)) == 12

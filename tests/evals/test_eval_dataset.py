@@ -150,6 +150,14 @@ def test_limit_keeps_both_labels_and_the_order(make_folder: Make) -> None:
         pick(samples, 0, 0)
 
 
+def test_a_manifest_that_a_spreadsheet_saved_is_read(make_folder: Make) -> None:
+    root = make_folder()
+    text = "file,reference\ntest/good/001.png,train/good/000.png\n"
+    (root / "manifest.csv").write_text(text, encoding="utf-8-sig")  # with a byte order mark
+    (own,) = [sample.references for sample in read_folder(root).samples if sample.references]
+    assert own == (root / "train/good/000.png",)
+
+
 def test_settings_show_what_they_say(make_folder: Make) -> None:
     folder = read_folder(make_folder(train=6))
     sample = folder.samples[0]

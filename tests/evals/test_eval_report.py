@@ -96,6 +96,8 @@ def test_the_page_shows_reasons_kinds_and_latency(tmp_path: Path) -> None:
     flat = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
     assert "1 of 2 sentences supported · MLE 4.0" in flat
     assert "type −2, sentence 2: it names dent, right is crack" in flat
+    assert "not supported, MLE 4.3" in flat  # of the second sentence alone; the first has no fault
+    assert ", supported, MLE 5.0" in flat
     assert "Unscored: the judge gave up" in flat
     assert "Kinds of defect: true and named" in flat
     assert "longest 3.25 s a photo" in flat
@@ -156,6 +158,12 @@ def test_the_table_fits_its_terminal(tmp_path: Path) -> None:
     assert sentence(results) in text.replace("\n", " ")
 
 
+def test_a_name_like_mark_up_is_printed_as_it_is(tmp_path: Path) -> None:
+    printed = io.StringIO()
+    print_results(leave(tmp_path, mixed(12), data="set [b] [/x]"), Console(file=printed, width=100))
+    assert "set [b] [/x], zero-shot" in printed.getvalue()
+
+
 def test_the_sentences_hold_the_agent_against_every_baseline(tmp_path: Path) -> None:
     results = leave(tmp_path, mixed(12))
     ahead, unsure, behind, level = Metric(0.1, (0.05, 0.15)), Metric(0.1, (-0.1, 0.2)), Metric(-0.2), Metric(0.0)
@@ -180,14 +188,14 @@ def test_the_sentences_hold_the_agent_against_every_baseline(tmp_path: Path) -> 
 
 
 def test_the_summary_says_what_the_table_says_and_links_nothing(tmp_path: Path) -> None:
-    evil = "see https://evil.example www.evil.example @someone #12 [a](b) <img src=x> | `code` **b**\n# heading"
+    evil = "see https://evil.example www.evil.example @someone #12 [a](b) <img src=x> | `code` **b** _i_\n# heading"
     failed = Failure(id=evil, category="plates", defect_type="crack", error=evil)
     results = leave(tmp_path, mixed(12), data=evil, failures=[failed], notes=[evil])
     text = markdown(results)
     assert f"| image_auroc | {figure(results.metrics['image_auroc'])} |" in text
     assert "| mle |" in text
     assert "seed 0" in text
-    for live in ("https://", "www.e", "@someone", "#12", "[a]", "<img", "**b"):
+    for live in ("https://", "www.e", "@someone", "#12", "[a]", "<img", "**b", "_i"):
         assert live not in text.replace("\\" + live, "")
     assert not [line for line in text.splitlines()[1:] if line.lstrip("- ").startswith("#")]
     table = [line for line in text.splitlines() if line.startswith("|")]

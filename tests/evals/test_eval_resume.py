@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from evals import engine
+from evals.errors import EvalError
 from evals.journal import Journal
 from evals.outcome import Outcome
 from evals.results import Results
@@ -208,3 +209,22 @@ def test_a_journal_of_another_version_is_left_alone(tmp_path: Path) -> None:
     assert not journal.records
     assert journal.folder.name not in "0123"
     journal.close(finished=True)
+
+
+def test_a_stopped_run_is_not_taken_up_with_another_model(fake: Fake, make_folder: Make, tmp_path: Path) -> None:
+    root, out = make_folder(), tmp_path / "out"
+
+    class Stops(fake):  # type: ignore[misc, valid-type]
+        def inspect(self, image: Any, **named: Any) -> Any:
+            if len(self.calls) == 3:
+                raise KeyboardInterrupt
+            return super().inspect(image, **named)
+
+    asked: dict[str, Any] = {"setting": "zero-shot", "out": out, "show": False}
+    with pytest.raises(KeyboardInterrupt):
+        run_dataset(Stops, root, model="one", **asked)
+    found = run_dataset(lambda: fake(revision="2"), root, model="two", **asked)
+    assert found.model is not None
+    assert (found.n, found.failed, found.model.revision) == (6, 0, "2")
+    with pytest.raises(EvalError, match="delete its folder of logs"):  # the same name, but it has changed
+        run_dataset(lambda: fake(revision="3"), root, model="one", **asked)

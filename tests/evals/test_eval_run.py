@@ -133,6 +133,11 @@ def test_what_cannot_be_evaluated_is_said_before_the_work(fake: Fake, make_folde
         run_folder(agent, tmp_path / "nowhere", out=tmp_path / "out")
     with pytest.raises(EvalError, match="needs 4 or more"):
         run_folder(agent, make_folder(train=3), "few-shot", out=tmp_path / "out")
+    with pytest.raises(EvalError, match="seed -1: expected 0"):
+        run_folder(agent, tmp_path / "plates", "zero-shot", seed=-1, out=tmp_path / "out")
+    for odd in ("a#b", "100%25", "why?"):
+        with pytest.raises(EvalError, match="its path holds"):
+            run_folder(agent, tmp_path / "plates", "zero-shot", out=tmp_path / odd)
     assert not agent.calls
     (tmp_path / "file").write_text("")
     with pytest.raises(EvalError, match="cannot be made"):

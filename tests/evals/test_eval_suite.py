@@ -32,6 +32,20 @@ def test_every_folder_in_every_setting_and_nothing_twice(fake: Any, make_folder:
     assert "| mean of 2 | fitted | 9 | 1.000 |" in text
 
 
+def test_a_suite_asked_otherwise_is_refused_and_failures_are_in_the_table(
+    fake: Any, make_folder: Make, tmp_path: Path
+) -> None:
+    data, out = make_folder(good=3, bad=3, name="sets/a[b]").parent, tmp_path / "out"
+    results = run_suite(lambda: fake(fails_on=["good/000.png"]), data, ["zero-shot"], out=out, show=False)
+    assert "| a\\[b] | zero-shot | 6 (1 failed) |" in table(results)
+    for changed in ({"limit": 2}, {"model": "other"}):
+        with pytest.raises(EvalError, match=f"holds runs of another {next(iter(changed))}"):
+            run_suite(fake, data, ["zero-shot"], out=out, show=False, **changed)
+    (out / "asked.json").write_text("{")
+    with pytest.raises(EvalError, match="cannot be used"):
+        run_suite(fake, data, ["zero-shot"], out=out, show=False)
+
+
 def test_a_folder_without_sets_is_refused(fake: Any, tmp_path: Path) -> None:
     with pytest.raises(EvalError, match="holds no folder with test/good"):
         run_suite(fake, tmp_path, out=tmp_path / "out", show=False)
@@ -60,7 +74,7 @@ def test_the_table_goes_between_the_marks_of_a_file(
             main(arguments)
     assert "<!-- suite -->" in capsys.readouterr().err
     (tmp_path / "out/plates-zero-shot/results.json").write_text("{")
-    with pytest.raises(EvalError, match="cannot be read"):
+    with pytest.raises(EvalError, match="is none of photos inspected"):
         read_suite(tmp_path / "out")
 
 
@@ -71,12 +85,19 @@ def test_ablation_leaves_out_one_part_at_a_time(fake: Any, make_folder: Make, tm
         made.append(without)
         return fake(blind=without == ("zoom",))  # as if all that is seen were seen by zooming
 
-    found = run_ablation(load, make_folder(good=6, bad=6), out=tmp_path, show=False)
+    data, out = make_folder(good=6, bad=6), tmp_path / "out"
+    found = run_ablation(load, data, out=out, show=False)
     assert made == [(), *((part,) for part in PARTS)]
     assert found.whole.metrics["accuracy"].value == 1
     assert found.without["zoom"]["accuracy"].value == -0.5
     assert found.without["facts"]["accuracy"].value == 0
     assert sentence(found).startswith("The agent is worse without zoom (accuracy -0.500), zoom (mle_type -2.000)")
-    assert (tmp_path / "ablation.md").read_text() == markdown(found)
+    assert (out / "ablation.md").read_text() == markdown(found)
+    made.clear()
+    (out / f"without-{PARTS[-1]}/results.json").unlink()  # as if it had been stopped there
+    assert markdown(run_ablation(load, data, out=out, show=False)) == markdown(found)
+    assert made == [(PARTS[-1],)]
     found.without["zoom"] = {"accuracy": Metric(None, reason="nothing")}
     assert sentence(found) == "No part matters beyond chance on these photos."
+    found.failed["without zoom"] = 2
+    assert sentence(found).endswith("Photos that failed and are in no difference: without zoom: 2.")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from drawn_run import leave, mixed
 
+from evals.errors import EvalError
 from evals.pages.tracking import track
 from evals.results import Results
 
@@ -53,6 +54,13 @@ def test_mlflow_goes_where_the_user_keeps_it(results: Results, tmp_path: Path, m
     assert track(results, "mlflow", tmp_path / "out") == (tmp_path / "mine").as_uri()
     assert (tmp_path / "mine").is_dir()
     assert not (tmp_path / "out/mlruns").exists()
+
+
+def test_what_mlflow_refuses_is_one_line(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nowhere://host")
+    with pytest.raises(EvalError, match="track 'mlflow': cannot log .*the run is whole in"):
+        track(results, "mlflow", tmp_path / "out")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -196,6 +196,12 @@ def test_the_score_is_the_mean_of_the_valid_samples_and_names_the_others(serve: 
     assert score.remarks[2].startswith("not counted: sample 2: reply 'four'")
 
 
+def test_an_answer_that_says_nothing_is_unscored_without_asking(serve: Callable[..., ModelJudge]) -> None:
+    score = serve(grades()).judge(" \n", TRUTH)
+    assert (score.mean, score.unscored) == (None, "the answer says nothing")
+    assert Scripted.asked == []
+
+
 def test_half_are_enough_and_fewer_are_not(serve: Callable[..., ModelJudge]) -> None:
     assert serve("four", grades(), "", grades(), samples=4).judge(ANSWER, TRUTH).mean == 4
     score = serve("four", grades(), "", "five", samples=4).judge(ANSWER, TRUTH)

@@ -147,6 +147,8 @@ def test_the_parts_of_an_answer_are_scored_too() -> None:
     assert score.part(step=0) == {"type": 5, "location": 4, "logic": 5}
     assert score.part(step=1) == {"type": 5, "location": 5, "logic": 3}
     assert score.part(step=2) == {"type": 5, "location": 5, "logic": 5}
+    two = judge_reference(RIGHT.replace("a scratch [F1]", "a dent and a stain [F1]"), SCRATCHED)
+    assert two.part(step=1)["type"] == two.type == 2  # the gravest counts in the part as in the whole
     far = judge_reference(RIGHT.replace("upper left", "lower right"), SCRATCHED)
     assert far.part(finding=0)["location"] == 1
 
@@ -172,6 +174,7 @@ def test_an_answer_without_reasons_or_citations_loses_logic() -> None:
     assert "no reasons" in kinds(judge_reference("True. The part should be set apart.", SCRATCHED))
     bare = RIGHT.replace(" [F1]", "").replace(" [F2]", "")
     assert marks(judge_reference(bare, SCRATCHED)) == (5, 5, 3)
+    assert marks(judge_reference(f"{bare} It was caused by a worn electrode.", SCRATCHED)) == (5, 5, 3)  # one lack
     assert judge_reference(bare, SCRATCHED.model_copy(update={"citable": {}})).faults == ()
 
 
