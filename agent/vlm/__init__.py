@@ -5,6 +5,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, Aut
 from agent.vlm.eye import Eye
 from agent.vlm.modeling import SageConfig, SageForConditionalGeneration, SageModel
 from agent.vlm.processing import SageProcessor
+from agent.vlm.sfe import distinct_patches
 from agent.vlm.vision import SageVisionConfig, SageVisionModel
 
 AutoConfig.register("sage_vision", SageVisionConfig, exist_ok=True)
@@ -22,4 +23,5 @@ __all__ = [
     "SageProcessor",
     "SageVisionConfig",
     "SageVisionModel",
+    "distinct_patches",
 ]

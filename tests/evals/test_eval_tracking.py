@@ -59,7 +59,7 @@ def test_mlflow_goes_where_the_user_keeps_it(results: Results, tmp_path: Path, m
 def test_what_mlflow_refuses_is_one_line(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nowhere://host")
-    with pytest.raises(EvalError, match="track 'mlflow': cannot log .*the run is whole in"):
+    with pytest.raises(EvalError, match=r"track 'mlflow': cannot log .*the run is whole in"):
         track(results, "mlflow", tmp_path / "out")
 
 
