@@ -160,3 +160,10 @@ def fake() -> type[FakeInspector]:
 def draw() -> SimpleNamespace:
     """`photo` and `mask` draw to a path; `dot` is the box of the drawn defect, `side` of the photos."""
     return SimpleNamespace(photo=draw_photo, mask=draw_mask, dot=DOT, side=SIDE)
+
+
+@pytest.fixture(autouse=True)
+def undrawn_charts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes most of the time of a small run; the tests of the report alone look at its charts."""
+    if request.module.__name__ != "test_eval_report":
+        monkeypatch.setattr("evals.pages.charts._svg", lambda figure, name, title: '<svg role="img"></svg>')

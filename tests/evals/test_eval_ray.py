@@ -75,6 +75,7 @@ def test_two_workers_give_the_results_of_one_process(fake: Fake, make_set: Make,
     assert figures(tmp_path / "one") == figures(tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_replaced_and_its_photo_tried_once_more(fake: Fake, make_folder: Make, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
