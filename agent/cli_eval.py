@@ -317,6 +317,7 @@ def eval_agreement(
     from training.rank.folder import RankError
 
     with _errors(RankError, OSError):
+        from evals.files import write_whole
         from evals.judges.agreement import agreement, print_agreement
         from evals.judges.records import read_records
         from evals.judges.scores import (
@@ -332,16 +333,16 @@ def eval_agreement(
         if sheet is not None:
             if not records:
                 stop("--sheet: expected --data with the records to score")
-            sheet.write_text(score_sheet(records, rater), encoding="utf-8")
+            write_whole(sheet, score_sheet(records, rater))
             typer.echo(f"{sheet}: fill in type, location and logic, 1 (worst) to 5", err=True)
             return
         make_folder(out)
         paths = list(files or [])
-        for name in judge or []:
+        for number, name in enumerate(judge or [], 1):
             if not records or images is None:
                 stop("--judge: expected --data and --images with the records to judge")
             one = _judge(None if name == "reference" else name, out)
-            path = out / f"{'reference' if name == 'reference' else f'judge-{len(paths)}'}.csv"
+            path = out / ("reference.csv" if name == "reference" else f"judge-{number}.csv")
             write_scores(path, one.name, judged(records, one, _truths(images)))
             paths.append(path)
         ratings = read_scores(paths) if paths else []
@@ -352,7 +353,7 @@ def eval_agreement(
         ratings += ratings_of_records(records, "records") if records else []
         found = agreement(ratings)
         print_agreement(found)
-        (out / "agreement.json").write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_whole(out / "agreement.json", found.model_dump_json(indent=2) + "\n")
 
 
 @eval_app.command("judge")
@@ -369,11 +370,12 @@ def eval_judge(
     """
     with _errors():
         make_folder(out)
+        from evals.files import write_whole
         from evals.judges.check import check_judge, print_check
         from evals.judges.records import read_records
 
         found = check_judge(_judge(judge, out), read_records(data)[:limit], _truths(images))
-        (out / "judge.json").write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_whole(out / "judge.json", found.model_dump_json(indent=2) + "\n")
         print_check(found)
 
 
@@ -384,11 +386,12 @@ def _judge(model: str | None, out: Path) -> Judge:
 
         return ReferenceJudge()
     from agent.model import load_vlm
+    from evals.files import write_whole
     from evals.judges.model import ModelJudge
     from evals.judges.prompt import prompt_text
 
     found = ModelJudge(load_vlm(model))
-    (out / "judge_prompt.txt").write_text(prompt_text(), encoding="utf-8")
+    write_whole(out / "judge_prompt.txt", prompt_text())
     return found
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from agent.inspector import Part
 from evals.compare import compare
 from evals.figures.metrics import Metric
+from evals.files import write_whole
 from evals.pages.summary import number
 from evals.results import Results
 from evals.run import run_dataset
@@ -97,7 +98,7 @@ def run_ablation(
         run(f"without {part}", part)
         without[part] = compare(place / "whole", place / f"without-{part}", seed=seed).differences
     found = Ablation(whole, without, failed)
-    (place / "ablation.md").write_text(markdown(found), encoding="utf-8")
+    write_whole(place / "ablation.md", markdown(found))
     return found
 
 

@@ -20,6 +20,7 @@ from evals.figures.maps import load_pair
 from evals.figures.metrics import IMAGE_METRICS, PLACE_METRICS, RANKING, Metric
 from evals.figures.pixels import Levels, Pixels
 from evals.figures.products import mean_over
+from evals.files import write_whole
 from evals.outcome import Outcome
 
 PER_TYPE = ("image_auroc", "image_ap", "miss")
@@ -127,12 +128,7 @@ class Results(_Part):
         Raises:
             EvalError: the file cannot be written.
         """
-        draft = path.with_suffix(".tmp")
-        try:
-            draft.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            draft.replace(path)
-        except OSError as error:
-            raise EvalError(f"out {str(path)!r}: cannot be written ({error.strerror}); give another folder") from error
+        write_whole(path, self.model_dump_json(indent=2) + "\n")
 
 
 class Run(_Part):

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from evals.errors import EvalError
+from evals.files import write_whole
 from evals.outcome import Outcome
 
 _NAME = "samples.jsonl"
@@ -19,15 +20,7 @@ def write_samples(outcomes: Iterable[Outcome], out: Path) -> Path:
     Raises:
         EvalError: it cannot be written.
     """
-    path = out / _NAME
-    draft = path.with_suffix(".tmp")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.writelines(outcome.model_dump_json() + "\n" for outcome in outcomes)
-        draft.replace(path)
-    except OSError as error:
-        raise EvalError(f"out {str(path)!r}: cannot be written ({error.strerror}); give another folder") from error
-    return path
+    return write_whole(out / _NAME, "".join(outcome.model_dump_json() + "\n" for outcome in outcomes))
 
 
 def read_samples(run: Path) -> list[Outcome]:

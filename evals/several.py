@@ -8,6 +8,7 @@ from typing import Any
 
 from evals.engine import made
 from evals.errors import EvalError
+from evals.files import write_whole
 
 _NAME = "asked.json"
 
@@ -21,7 +22,7 @@ def hold(out: Path, asked: dict[str, Any]) -> Path:
     path = made(out) / _NAME
     try:
         if not path.is_file():
-            path.write_text(json.dumps(asked) + "\n", encoding="utf-8")
+            write_whole(path, json.dumps(asked) + "\n")
         before = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EvalError(f"out {str(path)!r}: cannot be used ({error}); give another folder") from error

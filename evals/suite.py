@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, get_args
 from agent.report import Setting
 from evals.errors import EvalError
 from evals.figures.metrics import Metric
+from evals.files import write_whole
 from evals.pages.markdown import inert
 from evals.pages.summary import number
 from evals.results import Results
@@ -80,7 +81,7 @@ def run_suite(
                     model=model, jobs=jobs, show=show,
                 )  # fmt: skip
     results = read_suite(place)
-    (place / "table.md").write_text(table(results), encoding="utf-8")
+    write_whole(place / "table.md", table(results))
     return results
 
 
@@ -141,7 +142,7 @@ def write_table(results: Sequence[Results], path: Path) -> None:
         raise EvalError(f"--write {str(path)!r}: cannot be read ({error.strerror})") from error
     if not _BLOCK.search(text):
         raise EvalError(f"--write {str(path)!r}: has no lines <!-- suite --> and <!-- /suite --> to write between")
-    path.write_text(_BLOCK.sub(lambda m: f"{m[1]}{table(results)}{m[2]}", text), encoding="utf-8")
+    write_whole(path, _BLOCK.sub(lambda m: f"{m[1]}{table(results)}{m[2]}", text))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

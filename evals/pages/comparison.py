@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from evals.compare import Change, Comparison, verdict_line
 from evals.figures.metrics import LOWER_IS_BETTER, Metric
+from evals.files import write_whole
 from evals.pages.gallery import case
-from evals.pages.page import page, write_page
+from evals.pages.page import page
 from evals.pages.summary import MEANING
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def write_comparison(found: Comparison, first: Path, second: Path, out: Path) ->
         worse=shown(found.worse),
     )
     out.mkdir(parents=True, exist_ok=True)
-    return write_page(out / "compare.html", text)
+    return write_whole(out / "compare.html", text)
 
 
 def says(name: str, difference: Metric) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.render.text import plain
-from evals.errors import EvalError
+from evals.files import write_whole
 from evals.pages.summary import columns, cost_line, figure, groups, heading, number, sentence, table_notes
 
 if TYPE_CHECKING:
@@ -24,12 +24,7 @@ def write_summary(results: Results, out: Path) -> Path:
     Raises:
         EvalError: it cannot be written.
     """
-    path = out / "summary.md"
-    try:
-        path.write_text(markdown(results), encoding="utf-8")
-    except OSError as error:
-        raise EvalError(f"out {str(path)!r}: cannot be written ({error.strerror}); give another folder") from error
-    return path
+    return write_whole(out / "summary.md", markdown(results))
 
 
 def markdown(results: Results) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.errors import EvalError
-
 if TYPE_CHECKING:
     from markupsafe import Markup
 
@@ -28,19 +26,6 @@ def page(template: str, **values: Any) -> str:
     )
     environment.filters.update(signed=_signed, interval=_interval)
     return environment.get_template(template).render(policy=_POLICY, **values)
-
-
-def write_page(path: Path, text: str) -> Path:
-    """Write a page and return its path.
-
-    Raises:
-        EvalError: it cannot be written.
-    """
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise EvalError(f"out {str(path)!r}: cannot be written ({error.strerror}); give another folder") from error
-    return path
 
 
 def markup(svg: str | None) -> Markup | None:

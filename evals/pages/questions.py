@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from agent.render.text import plain
 from evals.figures.metrics import LOWER_IS_BETTER, Metric
+from evals.files import write_whole
 from evals.pages.markdown import inert
-from evals.pages.page import page, write_page
+from evals.pages.page import page
 from evals.pages.summary import figure, number
 from evals.questions.asked import Asked, AskedPhoto
-from evals.questions.results import QuestionResults, write
+from evals.questions.results import QuestionResults
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,8 +60,8 @@ def write_report(results: QuestionResults, photos: Sequence[AskedPhoto], out: Pa
     Raises:
         EvalError: a file cannot be written.
     """
-    write_page(out / "report.html", report_html(results, photos))
-    write(out / "summary.md", markdown(results))
+    write_whole(out / "report.html", report_html(results, photos))
+    write_whole(out / "summary.md", markdown(results))
 
 
 def report_html(results: QuestionResults, photos: Sequence[AskedPhoto]) -> str:

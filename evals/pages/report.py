@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from evals.figures.kinds import confusion
 from evals.figures.metrics import LOWER_IS_BETTER
+from evals.files import write_whole
 from evals.outcome import Outcome
 from evals.pages.charts import COLOURS, calibration_svg, histogram_svg, pr_svg, roc_svg
 from evals.pages.gallery import Case, case, choose
-from evals.pages.page import markup, page, write_page
+from evals.pages.page import markup, page
 from evals.pages.summary import MEANING, columns, groups, sentence, table_notes
 from evals.results import baseline_scores
 
@@ -38,7 +39,7 @@ def write_report(results: Results, run: Run, data: Path, out: Path) -> Path:
     """
     worst, best = choose(run.outcomes)
     text = report_html(results, run.outcomes, _cases(worst, data, out), _cases(best, data, out))
-    return write_page(out / "report.html", text)
+    return write_whole(out / "report.html", text)
 
 
 def report_html(

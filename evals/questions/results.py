@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from agent.report import ModelInfo, Setting
-from evals.errors import EvalError
 from evals.figures.clustered import Value, difference, mean
 from evals.figures.metrics import Metric
+from evals.files import write_whole
 from evals.questions.asked import AskedPhoto, Failure, Run
 from evals.results import Category, Cost, environment, one_model
 
@@ -66,7 +66,7 @@ class QuestionResults(BaseModel):
         Raises:
             EvalError: the file cannot be written.
         """
-        write(path, self.model_dump_json(indent=2) + "\n")
+        write_whole(path, self.model_dump_json(indent=2) + "\n")
 
 
 def build(
@@ -104,20 +104,6 @@ def build(
         failures=run.failures,
         environment=environment(),
     )
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        EvalError: it cannot be written.
-    """
-    draft = path.with_name(f"{path.name}.tmp")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        raise EvalError(f"out {str(path)!r}: cannot be written ({error.strerror}); give another folder") from error
 
 
 def _means(values: Values, seed: int) -> dict[str, Metric]:
