@@ -114,11 +114,11 @@ def inspect_sample(
     mask = read_mask(*sample.masks) if sample.masks else None
     if mask is not None and mask.shape != anomaly_map.shape:
         raise EvalError(f"mask of {sample.id!r}: shape {mask.shape!r}; expected {anomaly_map.shape!r} like its photo")
-    vlm = inspecting.vlm_alone(sample.path, reference=list(references))
+    photo, shown = report.pictures.photo, list(report.pictures.references)  # as inspected: not decoded once more
+    vlm = inspecting.vlm_alone(photo, reference=shown)
     vlm_heatmap = None
     if vlm is not None:  # a model that gives no probability gives none with a further picture
-        heat = overlay(report.pictures.photo, anomaly_map)
-        vlm_heatmap = inspecting.vlm_alone(sample.path, reference=list(references), heat_map=heat)
+        vlm_heatmap = inspecting.vlm_alone(photo, reference=shown, heat_map=overlay(photo, anomaly_map))
     found = sorted(report.findings, key=lambda finding: finding.score, reverse=True)
     hit = detector_hit = None
     if mask is not None:

@@ -23,7 +23,7 @@ class SageProcessor(InternVLProcessor):
 
     def __call__(self, images: Any = None, text: Any = None, videos: Any = None, **kwargs: Any) -> Any:
         """As of the base class."""
-        if text is not None and COMPARISON in self.tokenizer.get_vocab():
+        if text is not None and COMPARISON in self.tokenizer.added_tokens_encoder:
             text = self.marked(text) if isinstance(text, str) else [self.marked(one) for one in text]
         return super().__call__(images=images, text=text, videos=videos, **kwargs)
 

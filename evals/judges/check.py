@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict
 
 from evals.figures.clustered import Value, mean
 from evals.figures.metrics import Metric
-from evals.judges.order import rank_by_judge
 from evals.judges.planted import Forms, planted, reworded
 from evals.mle import Judge, Truth
 
@@ -31,7 +30,7 @@ class JudgeCheck(BaseModel):
     judge: str
     records: int
     tau: Metric
-    """Kendall's tau-b with the constructed order of four answers, mean over questions."""
+    """Kendall's tau-b with the order that the four answers are given in, mean over questions; see `order_tau`."""
     unmoved: Metric
     """Share of answers that score the same when reworded, reordered and lengthened."""
     caught: dict[str, Metric]
@@ -44,6 +43,7 @@ class JudgeCheck(BaseModel):
 
 @dataclass
 class _Tally:
+    tau: list[Value] = field(default_factory=list)
     unmoved: list[Value] = field(default_factory=list)
     false_faults: list[Value] = field(default_factory=list)
     caught: dict[str, list[Value]] = field(default_factory=dict)
@@ -72,37 +72,52 @@ def check_judge(
         for place, question in enumerate(record.question_answer):
             truth = truth_of(record, question)
             _question(judge, truth, [o.answer_en for o in question.answer_options], (number, place), forms, rng, tally)
-    order = rank_by_judge(records, judge, truth_of, seed=seed)
     return JudgeCheck(
         judge=judge.name,
         records=len(records),
-        tau=order.tau,
+        tau=mean(tally.tau, seed=seed),
         unmoved=mean(tally.unmoved, seed=seed),
         caught={how: mean(values, seed=seed) for how, values in sorted(tally.caught.items())},
         false_faults=mean(tally.false_faults, seed=seed),
-        unscored=order.unscored + tally.unscored,
+        unscored=tally.unscored,
     )
+
+
+def order_tau(scores: Sequence[float | None]) -> float | None:
+    """Kendall's tau-b of scores with falling order, -1 to 1; None where fewer than two answers are scored.
+
+    A judge that gives all answers one score tells nothing apart: that is 0.
+    """
+    from scipy.stats import kendalltau
+
+    given = [(-place, score) for place, score in enumerate(scores) if score is not None]
+    if len(given) < 2:
+        return None
+    if len({score for _, score in given}) == 1:
+        return 0.0
+    return float(kendalltau(*zip(*given, strict=True)).statistic)
 
 
 def _question(
     judge: Judge, truth: Truth, answers: Sequence[str], at: tuple[int, int], forms: Forms | None, rng: np.random.Generator, tally: _Tally
 ) -> None:  # fmt: skip
-    best: float | None = None
-
     def score(text: str) -> float | None:
         found = judge.judge(text, truth).mean
         tally.unscored += found is None
         return found
 
-    def value(of: str, what: bool) -> Value:
+    def value(of: str, what: float) -> Value:
         return Value(f"{at[0]}/{at[1]}/{of}", float(what), str(at[0]))
 
-    for i, answer in enumerate(answers):
+    scores = [score(answer) for answer in answers]
+    best = scores[0]
+    if (tau := order_tau(scores)) is not None:
+        tally.tau.append(value("order", tau))
+    for i, (answer, first) in enumerate(zip(answers, scores, strict=True)):
         other = reworded(answer, rng) if forms is None else reworded(answer, rng, forms)
         if other is None:
             return
-        first, second = score(answer), score(other)
-        best = first if i == 0 else best
+        second = score(other)
         if first is None or second is None:
             continue
         tally.unmoved.append(value(str(i), abs(first - second) < _SAME))

@@ -16,12 +16,11 @@ from PIL import Image
 
 from evals import EvalError
 from evals.figures.clustered import Value, difference, mean
-from evals.judges.order import rank_by_judge
 from evals.mle import MleScore, Truth
 from evals.pages.questions import sentence, wrong
 from evals.questions.adpl import measure, run_adpl
 from evals.questions.results import QuestionResults
-from training.adpl import PreferenceRecord, RankedQuestion
+from training.adpl import PreferenceRecord
 from training.make import stream
 
 COUNT = 6
@@ -219,24 +218,6 @@ def test_faulty_records_are_refused_with_the_place(made: Path, tmp_path: Path) -
     (tmp_path / "bad.json").write_text(json.dumps([record]))
     with pytest.raises(EvalError, match="record 1, question 3: answer is missing"):
         run_adpl(ScriptedAgent(), tmp_path / "bad.json", made, out=tmp_path / "out")
-
-
-def truth_of(record: PreferenceRecord, question: RankedQuestion) -> Truth:
-    return Truth(anomalous=bool(record.defects), question=question.question_en, answer=question.answer)
-
-
-def test_a_judge_is_held_against_the_given_order(records: list[PreferenceRecord]) -> None:
-    falling = rank_by_judge(records, Fixed("falling", 5, 4, 3, 2), truth_of)
-    assert (falling.tau.value, falling.questions, falling.unscored) == (1, 30, 0)
-    assert rank_by_judge(records, Fixed("rising", 2, 3, 4, 5), truth_of).tau.value == -1
-    swapped = rank_by_judge(records, Fixed("swapped", 4, 5, 3, 2), truth_of)
-    assert swapped.tau.value == pytest.approx(4 / 6)
-    assert rank_by_judge(records, Fixed("indifferent", 3), truth_of).tau.value == 0
-    gaps = rank_by_judge(records, Fixed("gaps", 5, None, 3, None), truth_of)
-    assert (gaps.tau.value, gaps.unscored) == (1, 60)
-    silent = rank_by_judge(records, Fixed("silent", None), truth_of)
-    assert silent.tau.value is None
-    assert silent.questions == 0
 
 
 def test_means_are_resampled_by_cluster() -> None:

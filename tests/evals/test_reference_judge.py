@@ -8,7 +8,7 @@ import pytest
 from paraphrases import PARAPHRASES
 from paraphrases_unseen import PARAPHRASES as UNSEEN
 
-from evals.judges.check import check_judge
+from evals.judges.check import check_judge, order_tau
 from evals.judges.planted import reworded, take_apart
 from evals.judges.reference import ReferenceJudge
 from evals.judges.truth import truth_of_question
@@ -233,6 +233,30 @@ def test_a_judge_that_scores_by_length_fails_the_check(made: tuple[list[Preferen
     assert found.unmoved.value is not None
     assert found.unmoved.value < 0.5
     assert found.caught["contradiction: the defect is denied in the end"].value == 0
+
+
+def test_a_judge_is_held_against_the_order_the_answers_are_given_in() -> None:
+    assert order_tau([5, 4, 3, 2]) == 1
+    assert order_tau([2, 3, 4, 5]) == -1
+    assert order_tau([4, 5, 3, 2]) == pytest.approx(4 / 6)
+    assert order_tau([3, 3, 3, 3]) == 0
+    assert order_tau([5, None, 3, None]) == 1
+    assert order_tau([None, None, None, 4]) is None
+
+
+def test_a_judge_that_gives_no_scores_has_no_figures(made: tuple[list[PreferenceRecord], TruthOf]) -> None:
+    class Silent:
+        name = "silent"
+
+        def judge(self, answer: str, truth: Truth) -> MleScore:
+            return MleScore(unscored="no reply")
+
+    records, truth_of = made
+    found = check_judge(Silent(), records[:2], truth_of)
+    assert found.tau.value is None
+    assert found.unmoved.value is None
+    assert found.caught == {}
+    assert found.unscored >= 2 * 5 * 4
 
 
 def test_answers_are_taken_apart_and_put_together(made: tuple[list[PreferenceRecord], TruthOf]) -> None:
