@@ -12,6 +12,7 @@ from agent.cli_data import data_app
 from agent.cli_errors import make_folder, one_line_errors, user_errors
 from agent.cli_eval import eval_app
 from agent.cli_fit import export, fit
+from agent.cli_train import train_app
 
 if TYPE_CHECKING:
     from agent.report import InspectionReport
@@ -28,7 +29,6 @@ app = typer.Typer(
 facts_app = typer.Typer(
     help="The fact store: what the agent knows of products and defects, and your own facts.", no_args_is_help=True
 )
-train_app = typer.Typer(help="Train the models from recipes; needs the `train` extra.", no_args_is_help=True)
 app.command()(fit)
 app.command()(export)
 app.add_typer(facts_app, name="facts")
@@ -48,10 +48,6 @@ Model = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else there.")]
-Config = Annotated[Path, typer.Option(help="Recipe, a YAML file; see training/recipes.")]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[key=value ...]", help="Values that take the place of the recipe's.")
-]
 
 
 @app.command()
@@ -194,44 +190,6 @@ def _print_facts(facts: list[Any], as_json: bool) -> None:
         typer.echo(
             fact.model_dump_json() if as_json else f"{score}{fact.id}\n    {fact.text}\n    {fact.kind}; {fact.source}"
         )
-
-
-@train_app.command("encoder")
-def train_encoder(config: Config, overrides: Overrides = None) -> None:
-    """Train the eye from drawn pairs; goes on from the last checkpoint of its output folder."""
-    from training.recipe import RecipeError
-
-    with one_line_errors(RecipeError, extra="train"):
-        from training.encoder import train_encoder as train
-
-        typer.echo(train(config, overrides or []))
-
-
-@train_app.command("sfe")
-def train_sfe(config: Config, overrides: Overrides = None) -> None:
-    """Fine-tune the core model to answer from image, facts and tool evidence; goes on from the last checkpoint."""
-    from training.recipe import RecipeError
-
-    with one_line_errors(RecipeError, extra="train"):
-        from evals.drawn import DrawnLooks
-        from training.sft import train_sft as train
-
-        typer.echo(train(config, overrides or [], DrawnLooks))
-
-
-@train_app.command("calibrate")
-def train_calibrate(
-    eye: Annotated[Path, typer.Option(help="Folder of the trained encoder; gets calibration.json.")],
-    model: Annotated[Path | None, typer.Option(help="Folder of the trained core model; gets fusion.json.")] = None,
-    cases: Annotated[int, typer.Option(help="Drawn cases a setting.")] = 600,
-) -> None:
-    """Turn distances into scores and blend them with the model's, both fitted on drawn cases."""
-    with one_line_errors(OSError, extra="train"):
-        from evals.drawn import calibrate_eye, calibrate_fusion
-
-        calibrate_eye(eye, cases)
-        if model is not None:
-            calibrate_fusion(eye, model, cases)
 
 
 @app.command()

@@ -34,6 +34,7 @@ from tools.toolbox import FactSource
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from langgraph.graph.state import CompiledStateGraph
+    from PIL import Image
 
     from agent.model import Vlm
 
@@ -90,8 +91,8 @@ class _Nodes:
 
     def propose(self, state: InspectionState) -> Update:
         """Self-guided: the model says what the object is, and which looks and facts it wants."""
-        evidence = [(item.id, item.summary) for item in state["evidence"]]
-        reply = self._ask(state, plan_text(evidence), close_up=bool(evidence), max_tokens=64)
+        evidence, facts = self._known(state)
+        reply = self._ask(state, plan_text(evidence, facts), close_up=bool(evidence), max_tokens=64)
         plan = read_plan(str(reply.content))
         # The second plan adds to the first: what was asked for before and not again is still wanted.
         plan.facts = plan.facts or (state["plan"].facts if "plan" in state else [])
@@ -99,12 +100,13 @@ class _Nodes:
         return {"plan": plan, "category": category, "rounds": state.get("rounds", 0) + 1}
 
     def gather(self, state: InspectionState) -> Update:
-        """Call tools: looks after each plan, facts after the last. Heat map and facts are never left out."""
+        """Call tools: looks and the defects such parts have after the first plan, and what is known of the suspected
+        defect after the second. Heat map and facts are never left out."""
         plan = state.get("plan") or Plan(looks=list(CLOSE_LOOKS))
         looks, failed = take_looks(self.tools, state["image_id"], plan.looks, state["evidence"])
         update: Update = {"evidence": looks, "warnings": failed}
-        if state.get("rounds", 0) < MAX_ROUNDS:
-            return update
+        if state["depth"] == "screen" or (state.get("facts") and not plan.facts):
+            return update  # Nothing is suspected that was not described already.
         wanted = {
             "query": " ".join(plan.facts) or state.get("category") or "defect",
             "defect_types": plan.facts[:2],
@@ -116,12 +118,11 @@ class _Nodes:
 
     def after_gather(self, state: InspectionState) -> str:
         """Ask the model again once it has evidence; then reason. A screening goes straight to the verdict."""
-        return "reason" if state["depth"] == "screen" or state.get("facts") is not None else "propose"
+        return "propose" if state["depth"] == "full" and state["rounds"] < MAX_ROUNDS else "reason"
 
     def reason(self, state: InspectionState) -> Update:
         """Fuse facts and evidence: the verdict question, and the user's own where there is one."""
-        evidence = [(item.id, item.summary) for item in state["evidence"] if item.tool != "query_facts"]
-        facts = [NumberedFact(alias, f.kind, f.defect_type, f.text) for alias, f in self._aliases(state).items()]
+        evidence, facts = self._known(state)
         text = question_text(VERDICT_QUESTION, facts, evidence)
         if state["depth"] == "screen":
             reply = self._ask(state, text, close_up=True, max_tokens=1)
@@ -135,7 +136,7 @@ class _Nodes:
         update: Update = {"reply": str(reply.content), "repairs": state.get("repairs", 0) + bool(critique)}
         if critique:  # The verdict keeps the probability it had before the model was told of its faults.
             return update
-        update["vlm_score"] = probability_true(reply)
+        update |= {"vlm_score": probability_true(reply), "asked": text}
         if state.get("question"):
             update["answer"] = str(
                 self._ask(state, question_text(str(state["question"]), facts, evidence), close_up=True).content
@@ -215,13 +216,22 @@ class _Nodes:
             **({"facts": [*(state.get("facts") or []), *general]} if general else {}),
         }
 
+    def _known(self, state: InspectionState) -> tuple[list[tuple[str, str]], list[NumberedFact]]:
+        """Evidence and facts as they are put before the model."""
+        evidence = [(item.id, item.summary) for item in state["evidence"] if item.tool != "query_facts"]
+        facts = [NumberedFact(alias, f.kind, f.defect_type, f.text) for alias, f in self._aliases(state).items()]
+        return evidence, facts
+
     def _aliases(self, state: InspectionState) -> dict[str, Fact]:
         return {f"F{i}": fact for i, fact in enumerate(state.get("facts") or [], 1)}
 
     def _ask(self, state: InspectionState, text: str, *, close_up: bool, critique: str = "", **limits: Any) -> Any:
-        crops = (
-            [id for item in state["evidence"] if item.tool == "zoom" for id in item.image_ids][:1] if close_up else []
-        )
-        views = Views(len(state["reference_ids"]), bool(crops))
-        photos = [self.images.photo(id) for id in (state["image_id"], *state["reference_ids"], *crops)]
+        photos, views = shown(state, self.images, close_up=close_up)
         return self.vlm.ask(photos, views, text, critique, **limits)
+
+
+def shown(state: InspectionState, images: ImageStore, *, close_up: bool) -> tuple[list[Image.Image], Views]:
+    """The photos put before the model: test, references and, where one was taken, the close-up."""
+    crops = [id for item in state["evidence"] if item.tool == "zoom" for id in item.image_ids][:1] if close_up else []
+    photos = [images.photo(id) for id in (state["image_id"], *state["reference_ids"], *crops)]
+    return photos, Views(len(state["reference_ids"]), bool(crops))

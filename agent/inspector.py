@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from agent.fusion import Fusion
-from agent.graph import Knowledge, build_graph
+from agent.graph import Knowledge, build_graph, shown
 from agent.images import ImageSource, InputError, LoadedImage, load_image
 from agent.model import Vlm, load_vlm
 from agent.report import Answer, CitedEvidence, CitedFact, Depth, InspectionReport, Pictures, Scores
@@ -28,7 +28,9 @@ from tools.reference import ReferenceDetector
 from tools.toolbox import Bench, build_tools
 
 if TYPE_CHECKING:
+    import numpy as np
     from langchain_core.messages import BaseMessage
+    from numpy.typing import NDArray
     from PIL import Image
 
     from agent.sample import Gathered
@@ -268,9 +270,23 @@ class Inspector:
             warnings=state["warnings"],
         )
         report.keep_pictures(
-            Pictures(photo.pixels, tuple(r.pixels for r in references), images.anomaly_map("test-heatmap"))
+            Pictures(
+                photo.pixels,
+                tuple(r.pixels for r in references),
+                images.anomaly_map("test-heatmap"),
+                lambda: self._attended(state, images),
+            )
         )
         return report
+
+    def _attended(self, state: dict[str, Any], images: ImageStore) -> list[NDArray[np.float32]]:
+        if "asked" not in state:
+            return []
+        photos, views = shown(state, images, close_up=True)  # type: ignore[arg-type]
+        zoom = next((item for item in state["evidence"] if item.tool == "zoom"), None)
+        sides = photos[0].size * 2
+        box = None if zoom is None else tuple(at / side for at, side in zip(zoom.values["box_px"], sides, strict=True))
+        return self.vlm.attended(photos, views, state["asked"], box)[:-1]  # the last is the question's
 
 
 class _NoFacts:

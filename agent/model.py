@@ -13,8 +13,10 @@ from agent.images import InputError
 from agent.report import ModelInfo
 
 if TYPE_CHECKING:
+    import numpy as np
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
+    from numpy.typing import NDArray
     from PIL import Image
 
     from agent.vlm.prompt import Views
@@ -56,6 +58,20 @@ class Vlm:
                 f"model={self.info.name!r}: gave no answer ({' '.join(str(error).split())[:200]}); expected a chat model "
                 "that takes images and returns log-probabilities; check its name and its log"
             ) from error
+
+    def attended(
+        self,
+        images: Sequence[Image.Image],
+        views: Views,
+        text: str,
+        close_up: tuple[float, float, float, float] | None = None,
+    ) -> list[NDArray[np.float32]]:
+        """Where each fact of a prompt looked, as `agent.vlm.attended`; empty for models without fact fusion."""
+        from agent.vlm.chat import TransformersChat
+
+        if not isinstance(self.chat, TransformersChat):
+            return []
+        return self.chat.attended(self.messages(images, views, text), close_up)
 
     def messages(self, images: Sequence[Image.Image], views: Views, text: str, critique: str = "") -> list[BaseMessage]:
         """System and user message with labelled images in front of the text."""
@@ -100,7 +116,7 @@ def _local(model: str | None) -> Vlm:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from agent.vlm import SageProcessor
+    from agent.vlm import SageProcessor, SageVisionConfig
     from agent.vlm.chat import TransformersChat
     from agent.vlm.eye import weights_revision
     from agent.vlm.nano import shipped
@@ -126,17 +142,19 @@ def _local(model: str | None) -> Vlm:
     revision = (
         weights_revision(folder) if folder.is_dir() else str(getattr(weights.config, "_commit_hash", None) or "unknown")
     )
-    ours = isinstance(processor, SageProcessor)
     card = folder / "training.json"
-    trained = json.loads(card.read_text(encoding="utf-8")) if ours and card.is_file() else {"stage": "external"}
-    side = int(weights.config.vision_config.image_size) if ours else None
+    ours = isinstance(processor, SageProcessor) and card.is_file()
+    trained = json.loads(card.read_text(encoding="utf-8")) if ours else {"stage": "external"}
+    # Around our own eye the language model is small, and knows the prompts it was trained on alone.
+    vision = getattr(weights.config, "vision_config", None)
+    side = int(vision.image_size) if isinstance(vision, SageVisionConfig) else None
     chat = TransformersChat(model=weights, processor=processor)
     return Vlm(
         chat,
         ModelInfo(name=name, revision=revision, stage=trained["stage"]),
         side,
         folder if folder.is_dir() else None,
-        follows_instructions=not ours,
+        follows_instructions=side is None,
         caveat=trained.get("caveat"),
     )
 

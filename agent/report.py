@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -119,6 +120,9 @@ class Pictures:
     references: tuple[Image.Image, ...]
     anomaly_map: NDArray[np.float32]
     """(H, W) of the photo, 0..1; 0.5 is the detector's threshold."""
+    attended: Callable[[], Sequence[NDArray[np.float32]]] = tuple
+    """Where the model looked for each of the report's facts, in their order, 0..1; computed when asked for. Empty for a model
+    without fact fusion, and for facts that it was not shown."""
 
 
 class InspectionReport(_Part):
@@ -180,4 +184,4 @@ class InspectionReport(_Part):
             return notebook_html(self)
         p = self._pictures
         picture = overlay(p.photo, p.anomaly_map, [f.box for f in self.findings])
-        return notebook_html(self, overlay=picture, photo=p.photo, references=p.references)
+        return notebook_html(self, overlay=picture, photo=p.photo, references=p.references, attended=p.attended())

@@ -102,7 +102,7 @@ def gather(inspector: Inspector, image: ImageSource, **options: Any) -> Gathered
     report = listening.inspect(image, **options)
     ending = question_text(VERDICT_QUESTION, [], [])
     prompt = next(asked for asked in heard.asked if asked.text.endswith(ending))
-    found = next(item for item in report.evidence if item.tool == "query_facts")
+    found = next(item for item in reversed(report.evidence) if item.tool == "query_facts")
     facts = inspector.facts.get(found.values["facts"])
     before = _Asked(prompt.images, prompt.views, prompt.text.removesuffix(ending))
     return Gathered(report, facts, inspector.facts.defect_types(), inspector.vlm, before)

@@ -29,6 +29,8 @@ class InspectionState(TypedDict, total=False):
     evidence: Annotated[list[Evidence], operator.add]
     facts: list[Fact]
     """In the order of their short ids F1, F2, …"""
+    asked: str
+    """The verdict question over facts and evidence, as put before the model."""
     vlm_score: float | None
     reply: str
     """The model's answer to the verdict question, as written."""

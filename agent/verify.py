@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from agent.vlm.prompt import Sentence
+from agent.vlm.prompt import DECLINED, Sentence
 from knowledge.facts import Fact
 from tools.evidence import Evidence
 from tools.regions import LEVELS, PLACES
@@ -28,6 +28,8 @@ def problems_of(
         evidence: by id, E1, E2, …
         types: every defect type there is, snake case.
     """
+    if sentence.text.startswith(DECLINED):
+        return []  # It claims nothing.
     if not sentence.cites:
         return ["it cites nothing"]
     found = [f"{id} does not exist" for id in sentence.cites if id not in facts and id not in evidence]

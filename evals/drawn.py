@@ -23,7 +23,7 @@ from tools.settings import PLAIN
 from tools.toolbox import Bench, build_tools
 from training.draw.scene import Case, draw_case
 from training.draw.splits import SPLITS
-from training.text import Look, Looks
+from training.story import Look, Looks
 
 if TYPE_CHECKING:
     from agent.report import Setting

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 THRESHOLD = 0.5
 CLOSE_UP = 448
 """Side of a close-up in pixels."""
+DESCRIBED = 8
+"""Defects described to a model that has none in mind yet."""
 KINDS_OF_A_DEFECT: tuple[FactKind, ...] = ("defect", "cause", "impact", "remedy")
 
 
@@ -67,7 +69,10 @@ class _Place(BaseModel):
 
 class _Facts(BaseModel):
     query: str = Field(description="What to look up, in a few words.")
-    defect_types: list[str] = Field(default_factory=list, description="Defect types in snake case to look up in full.")
+    defect_types: list[str] = Field(
+        default_factory=list,
+        description="Defect types in snake case to look up in full; none: a description of each defect such parts have.",
+    )
     category: str | None = Field(default=None, description="Product family, where it is known.")
 
 
@@ -189,7 +194,9 @@ def build_tools(bench: Bench) -> list[BaseTool]:
                 ):
                     found[fact.id] = fact
         if not found:
-            found = {f.id: f for f in bench.facts.search(query, category=category, kinds=["defect"], limit=4)}
+            described = bench.facts.search(query, category=category, kinds=["defect"], limit=2 * DESCRIBED)
+            first = {f.defect_type: f for f in reversed(described)}  # the best fact on each defect
+            found = {f.id: f for f in [f for f in described if first[f.defect_type] is f][:DESCRIBED]}
         for fact in bench.facts.search(query, category=category, kinds=["object"], limit=1):
             found[fact.id] = fact
         known = (

@@ -17,7 +17,7 @@ from training.draw.families import BY_NAME
 from training.draw.scene import Case, Defect, draw_case
 from training.draw.splits import SPLITS
 from training.recipe import RecipeError
-from training.text import Look, Looks
+from training.story import Look, Looks
 
 TakeLooks = Callable[[Case, Any], Looks]
 """Runs the agent's tools on a drawn case in a setting. Passed in, since training knows nothing of the tools."""
@@ -40,23 +40,26 @@ _FEATURES = Features(
 )
 
 
-def kept_cases(folder: Path, count: int, seed: int, look: TakeLooks, processes: int, eye: str) -> Dataset:
-    """The cases in `folder`, of the split for training; drawn first where it holds none, over several processes.
+def kept_cases(
+    folder: Path, count: int, seed: int, look: TakeLooks, processes: int, eye: str, split: str = "train"
+) -> Dataset:
+    """The cases in `folder`; drawn first where it holds none, over several processes.
 
     Args:
         eye: revision of the encoder behind `look`.
+        split: a name of `training.draw.splits.SPLITS`.
 
     Raises:
         RecipeError: the folder holds cases that were drawn otherwise.
     """
-    families = sorted(family.name for family in SPLITS["train"].families)
-    asked = {"cases": count, "seed": seed, "families": families, "types": sorted(SPLITS["train"].types), "eye": eye}
+    families = sorted(family.name for family in SPLITS[split].families)
+    asked = {"cases": count, "seed": seed, "families": families, "types": sorted(SPLITS[split].types), "eye": eye}
     card = folder / CARD
     if card.is_file() and (made_with := json.loads(card.read_text(encoding="utf-8"))) != asked:
         differs = ", ".join(key for key in asked if made_with.get(key) != asked[key])
         raise RecipeError(f"cases_dir {str(folder)!r}: holds cases of other {differs}; name another folder")
     if not card.is_file():
-        arguments = {"indices": list(range(count)), "seed": seed, "look": look}
+        arguments = {"indices": list(range(count)), "seed": seed, "look": look, "split": split}
         # The cache of `datasets` is left out: its fingerprint would have to name every drawing function.
         made = Dataset.from_generator(
             _drawn, features=_FEATURES, gen_kwargs=arguments, num_proc=processes, cache_dir=str(folder / "drawing")
@@ -67,19 +70,19 @@ def kept_cases(folder: Path, count: int, seed: int, look: TakeLooks, processes: 
     return load_from_disk(folder)
 
 
-def _drawn(indices: list[int], seed: int, look: TakeLooks) -> Iterator[dict[str, Any]]:
+def _drawn(indices: list[int], seed: int, look: TakeLooks, split: str) -> Iterator[dict[str, Any]]:
     import cv2
     import torch
 
     # One process a core: threads of their own would only wait for each other.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    split = SPLITS["train"]
+    drawn = SPLITS[split]
     for index in indices:
         rng = np.random.default_rng([seed, index, 1])
         setting = str(rng.choice(list(SETTINGS), p=[share for share, _ in SETTINGS.values()]))
         case = draw_case(
-            (seed, index), anomalous=0.6, references=SETTINGS[setting][1], families=split.families, types=split.types
+            (seed, index), anomalous=0.6, references=SETTINGS[setting][1], families=drawn.families, types=drawn.types
         )
         found = look(case, setting)
         yield {

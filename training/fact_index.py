@@ -30,6 +30,17 @@ class FactIndex:
                 return self._facts[name, defect_type, kind]
         return []
 
+    def defects(self, category: str, limit: int) -> list[Fact]:
+        """One description of each defect that such products have, of the family and then of those it falls back to."""
+        found: dict[str, Fact] = {}
+        name: str | None = category
+        while name and len(found) < limit:
+            for (family, defect_type, kind), facts in self._facts.items():
+                if family == name and kind == "defect":
+                    found.setdefault(defect_type, facts[0])
+            name = self.pack.families[name].falls_back_to
+        return list(found.values())[:limit]
+
     def about(self, category: str, suspects: Sequence[str]) -> list[Fact]:
         """One fact of each kind on each of the suspected defects, and one on the product."""
         chosen = [f for s in dict.fromkeys(suspects) for kind in KINDS for f in self.find(category, s, kind)[:1]]

@@ -24,7 +24,13 @@ def write_report(report: InspectionReport, folder: Path, *, mm_per_px: float | N
         folder.mkdir(parents=True, exist_ok=True)
         heatmap_png(pictures.anomaly_map).save(folder / "heatmap.png")
         picture.save(folder / "overlay.png")
-        page = report_html(written, overlay=picture, photo=pictures.photo, references=pictures.references)
+        page = report_html(
+            written,
+            overlay=picture,
+            photo=pictures.photo,
+            references=pictures.references,
+            attended=pictures.attended(),
+        )
         (folder / "report.html").write_text(page, encoding="utf-8")
         (folder / "report.json").write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
     except OSError as error:

@@ -7,13 +7,17 @@ import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from agent.render.overlay import attention
 from agent.render.page import Picture, picture_of, render_page
 from agent.render.text import duration_text, total_ms
 from agent.report import Finding, ImageInfo, InspectionReport
 
 _CLOSE_UP_SIDE = 400
+_LOOKED_SIDE = 144
 _MAX_CLOSE_UPS = 24
 
 
@@ -23,6 +27,7 @@ def report_html(
     overlay: Image.Image | None,
     photo: Image.Image | None,
     references: Sequence[Image.Image] = (),
+    attended: Sequence[NDArray[np.float32]] = (),
 ) -> str:
     """The whole page as text; write it as UTF-8.
 
@@ -31,8 +36,10 @@ def report_html(
         overlay: Photo with heat map and boxes, from `agent.render.overlay.overlay`; None leaves it out.
         photo: The photo as inspected; None where only the report was kept.
         references: The reference photos, in the order of `report.references`.
+        attended: Where the model looked for each of the first facts of `report.facts`, (H, W) in 0..1; see
+            `agent.report.Pictures.attended`.
     """
-    return _render(report, overlay, photo, references)
+    return _render(report, overlay, photo, references, attended)
 
 
 def notebook_html(
@@ -41,6 +48,7 @@ def notebook_html(
     overlay: Image.Image | None = None,
     photo: Image.Image | None = None,
     references: Sequence[Image.Image] = (),
+    attended: Sequence[NDArray[np.float32]] = (),
     height: int = 720,
 ) -> str:
     """The page in a frame `height` CSS pixels tall, for `_repr_html_`.
@@ -49,7 +57,7 @@ def notebook_html(
     would reach the notebook's own pages. The sandbox gives it no scripts and no access to the notebook.
     """
     # In such a frame a bare `#fact-1` means the notebook's own address and would load the notebook into it.
-    page = _render(report, overlay, photo, references, address="about:srcdoc")
+    page = _render(report, overlay, photo, references, attended, address="about:srcdoc")
     return (
         f'<iframe sandbox="" title="Inspection report" width="100%" height="{int(height)}"'
         f' style="border:0;color-scheme:light dark" srcdoc="{html_escape.escape(page, quote=True)}"></iframe>'
@@ -61,6 +69,7 @@ def _render(
     overlay: Image.Image | None,
     photo: Image.Image | None,
     references: Sequence[Image.Image],
+    attended: Sequence[NDArray[np.float32]],
     address: str = "",
 ) -> str:
     anchors, titles = _targets(report)
@@ -75,6 +84,7 @@ def _render(
         photo=picture_of(photo) if photo is not None else None,
         references=list(_named_references(report.references, references)),
         close_ups=_close_ups(report, photo) if photo is not None else [],
+        looked=[] if photo is None else [picture_of(attention(photo, seen), _LOOKED_SIDE) for seen in attended],
         steps=_steps(report),
         total=duration_text(total_ms(report.timings)),
     )

@@ -81,6 +81,15 @@ def overlay(
     return with_legend(picture, heat_table(), zoom=zoom, mm_per_px=mm_per_px)
 
 
+def attention(photo: Image.Image, attended: NDArray[np.float32]) -> Image.Image:
+    """The photo in grey, lit where a fact looked: `attended` is (H, W) in 0..1, any size, stretched over it."""
+    grey = np.asarray(photo.convert("L"), np.float32)
+    light = np.asarray(Image.fromarray(attended).resize(photo.size, Image.Resampling.BILINEAR))
+    lit = np.stack([grey * (0.35 + 0.65 * light), grey * (0.35 + 0.5 * light), grey * 0.35], -1)
+    lit[..., :2] += 70 * light[..., None]
+    return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
+
+
 def heatmap_png(anomaly_map: NDArray[np.float32]) -> Image.Image:
     """The map, (H, W) in 0..1, as a 16-bit grey picture of the same size, 65535 = 1.0; save it as PNG."""
     _check_map(anomaly_map)

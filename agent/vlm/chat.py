@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -17,8 +17,13 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from PIL import Image
 from pydantic import ConfigDict, PrivateAttr
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from agent.vlm.nano import ALIASES
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 TOP_LOGPROBS = 20
 ROLES = {"human": "user", "ai": "assistant", "system": "system"}
@@ -41,8 +46,7 @@ class TransformersChat(BaseChatModel):
     def model_post_init(self, context: Any) -> None:
         """Find out which citations are single tokens of this tokenizer, and which words are control tokens."""
         tokenizer = self.processor.tokenizer
-        ids = {alias: tokenizer.encode(alias, add_special_tokens=False) for alias in ALIASES}
-        self._citations = {alias: token[0] for alias, token in ids.items() if len(token) == 1}
+        self._citations = citation_tokens(tokenizer)
         control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         self._control = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))) or r"(?!)")
 
@@ -62,16 +66,10 @@ class TransformersChat(BaseChatModel):
         With a `temperature` above 0 the reply is drawn instead, the same for the same `seed` on the same device; its
         log-probabilities are then those it was drawn by.
         """
-        chat, images = to_chat(messages)
-        for part in (part for turn in chat for part in turn["content"] if part["type"] == "text"):
-            part["text"] = self._control.sub(" ", part["text"])  # Only the template may write these.
-        prompt = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        inputs = self.processor(text=prompt, images=images or None, return_tensors="pt").to(
-            self.model.device, self.model.dtype
-        )
+        prompt, inputs = self._inputs(messages)
         length = inputs["input_ids"].shape[1]
         limit = int(kwargs.get("max_tokens", self.max_tokens))
-        absent = [[token] for alias, token in self._citations.items() if alias not in prompt]
+        absent = [token for alias, token in self._citations.items() if alias not in prompt]
         with torch.inference_mode(), _choice(kwargs.get("temperature", 0.0), kwargs.get("seed", 0)) as choice:
             out = self.model.generate(
                 **inputs,
@@ -79,7 +77,7 @@ class TransformersChat(BaseChatModel):
                 **choice,
                 output_scores=True,
                 return_dict_in_generate=True,
-                bad_words_ids=absent or None,
+                logits_processor=LogitsProcessorList([NeverSaid([absent])]),
             )
         tokens = out.sequences[0, length:] if out.sequences.shape[1] > length else out.sequences[0]
         first = out.scores[0][0].float()
@@ -87,6 +85,24 @@ class TransformersChat(BaseChatModel):
         usage = {"input_tokens": length, "output_tokens": len(tokens), "total_tokens": length + len(tokens)}
         message = AIMessage(content=text, response_metadata={"logprobs": self._logprobs(first)}, usage_metadata=usage)
         return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def attended(
+        self, messages: Sequence[BaseMessage], close_up: tuple[float, float, float, float] | None
+    ) -> list[NDArray[np.float32]]:
+        """Where each fact of a conversation, and its question, looked; as `agent.vlm.attended`."""
+        from agent.vlm.attended import attended
+
+        photo = to_chat(messages)[1][0]
+        return attended(self.model, dict(self._inputs(messages)[1]), photo.width / photo.height, close_up)
+
+    def _inputs(self, messages: Sequence[BaseMessage]) -> tuple[str, Any]:
+        """The prompt of a conversation, and what the model is given."""
+        chat, images = to_chat(messages)
+        for part in (part for turn in chat for part in turn["content"] if part["type"] == "text"):
+            part["text"] = self._control.sub(" ", part["text"])  # Only the template may write these.
+        prompt = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        inputs = self.processor(text=prompt, images=images or None, return_tensors="pt")
+        return prompt, inputs.to(self.model.device, self.model.dtype)
 
     def _logprobs(self, logits: torch.Tensor) -> dict[str, Any]:
         """The likeliest first tokens in the shape OpenAI-compatible servers use, so that callers read both alike."""
@@ -96,6 +112,26 @@ class TransformersChat(BaseChatModel):
             for value, id in zip(values, ids, strict=True)
         ]
         return {"content": [{**top[0], "top_logprobs": top}]}
+
+
+class NeverSaid(LogitsProcessor):
+    """Rules tokens out, for each row of a batch its own: a citation of what is not in the prompt cannot be meant."""
+
+    def __init__(self, tokens: Sequence[Sequence[int]]) -> None:
+        self.tokens = tokens
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Scores (B, V) with minus infinity for them; beams of a row follow each other."""
+        scores, beams = scores.clone(), len(scores) // len(self.tokens)
+        for row, tokens in enumerate(self.tokens):
+            scores[row * beams : (row + 1) * beams, list(tokens)] = -torch.inf
+        return scores
+
+
+def citation_tokens(tokenizer: Any) -> dict[str, int]:
+    """The citations that are single tokens of a tokenizer, with their ids."""
+    ids = {alias: tokenizer.encode(alias, add_special_tokens=False) for alias in ALIASES}
+    return {alias: token[0] for alias, token in ids.items() if len(token) == 1}
 
 
 @contextmanager

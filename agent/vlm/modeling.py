@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -14,15 +15,18 @@ from transformers.conversion_mapping import get_checkpoint_conversion_mapping, r
 from transformers.utils.generic import can_return_tuple
 
 from agent.vlm.sfe import (
+    CLOSE_UP,
     COMPARISON,
     FACT,
     MARKS,
     REFERENCE,
     FactFusion,
     Layout,
+    Patches,
     ZeroLinear,
     chosen_patches,
     fact_embeddings,
+    with_marks,
 )
 
 # Checkpoints of InternVL name their weights as its first release did; ours are read and written in the same way.
@@ -42,6 +46,7 @@ class SageConfig(InternVLConfig):
     """Of `<|fact|>`; None: the model has no fusion, and facts enter as words alone."""
     comparison_token_id: int | None = None
     reference_token_id: int | None = None
+    close_up_token_id: int | None = None
     distinct_patches: int = 16
     """Test patches that the fusion looks at, k of section 3.2."""
     fusion_heads: int = 4
@@ -82,8 +87,8 @@ class SageModel(_BeginsAtZero, InternVLModel):
         While generating, the image features come encoded (`mm_encoder_outputs`) with the prompt, and later steps hold
         neither images nor marks.
         """
-        seen = pixel_values is not None or (mm_encoder_outputs or {}).get("image") is not None
-        if not (seen and input_ids is not None and hasattr(self, "fact_fusion")):
+        pictured = pixel_values is not None or (mm_encoder_outputs or {}).get("image") is not None
+        if not (pictured and input_ids is not None and hasattr(self, "fact_fusion")):
             return super().forward(
                 input_ids=input_ids,
                 pixel_values=pixel_values,
@@ -93,26 +98,56 @@ class SageModel(_BeginsAtZero, InternVLModel):
             )
         looks = {name: kwargs.pop(name, None) for name in ("vision_feature_layer", "vision_feature_select_strategy")}
         if pixel_values is None:
-            features = (mm_encoder_outputs or {})["image"].pooler_output
+            encoded = (mm_encoder_outputs or {})["image"]
         else:
-            features = self.get_image_features(pixel_values=pixel_values, return_dict=True, **looks).pooler_output
+            encoded = self.get_image_features(pixel_values=pixel_values, return_dict=True, **looks)
         words = self.get_input_embeddings()(input_ids)
-        features = features.to(words.device, words.dtype)
+        features = encoded.pooler_output.to(words.device, words.dtype)
         places = self.get_placeholder_mask(
             cast("torch.LongTensor", input_ids), inputs_embeds=words, image_features=features
         )
-        outputs = super().forward(
-            inputs_embeds=self.with_comparisons(input_ids, words.masked_scatter(places, features)), **kwargs
-        )
+        embedded = words.masked_scatter(places, features)
+        seen = self.patches_seen(encoded.last_hidden_state).to(words.device)
+        outputs = super().forward(inputs_embeds=self.with_comparisons(input_ids, embedded, seen), **kwargs)
         outputs.image_hidden_states = features
         return outputs
 
-    def with_comparisons(self, input_ids: Tensor, embedded: Tensor) -> Tensor:
+    def patches_seen(self, hidden: Tensor) -> Tensor:
+        """The vision encoder's features, grouped by the image tokens that they become.
+
+        Args:
+            hidden: (n, N, c), N a square number of patches, behind a class token where the encoder has one.
+
+        Returns:
+            (n · N / s, s, c), s patches to one image token.
+        """
+        side, per_token = math.isqrt(hidden.shape[1]), round(1 / self.config.downsample_ratio) ** 2
+        grid = hidden[:, hidden.shape[1] - side**2 :].unflatten(1, (side, side))
+        shuffled = self.pixel_shuffle(grid, scale_factor=self.config.downsample_ratio)
+        seen: Tensor = shuffled.reshape(-1, per_token, hidden.shape[-1])
+        return seen
+
+    def with_comparisons(self, input_ids: Tensor, embedded: Tensor, seen: Tensor) -> Tensor:
         """Add the comparison embedding of every fact at its closing mark.
 
         Args:
             input_ids: (B, T).
             embedded: (B, T, d), image features at their places.
+            seen: as `patches_seen` gives them.
+        """
+        compared = self.compared(input_ids, embedded, seen)
+        if compared is None:
+            return embedded
+        layout, facts, patches = compared
+        fused: Tensor = self.fact_fusion(facts, patches)
+        number = (layout.comparison.cumsum(1) - 1).clamp(0, facts.shape[1] - 1)
+        added = fused.gather(1, number.unsqueeze(-1).expand_as(embedded))
+        return embedded + added * layout.comparison.unsqueeze(-1)
+
+    def compared(self, input_ids: Tensor, embedded: Tensor, seen: Tensor) -> tuple[Layout, Tensor, Patches] | None:
+        """What the fusion compares: where things stand, the facts (B, L, d), and the patches they are held against.
+
+        Arguments as for `with_comparisons`. None where the prompts hold no fact, or no test image.
         """
         config = self.config
         layout = Layout.of(
@@ -121,18 +156,14 @@ class SageModel(_BeginsAtZero, InternVLModel):
             config.fact_token_id,
             config.comparison_token_id,
             config.reference_token_id,
+            config.close_up_token_id,
         )
         if not layout.comparison.any():
-            return embedded
+            return None
         # The facts are read by a frozen encoder: the language model's own embeddings, without a gradient.
         facts = fact_embeddings(embedded.detach(), layout)
-        patches, there = chosen_patches(embedded, layout, config.distinct_patches)
-        if patches.shape[1] == 0:
-            return embedded
-        compared: Tensor = self.fact_fusion(facts, patches, there)
-        number = (layout.comparison.cumsum(1) - 1).clamp(0, facts.shape[1] - 1)
-        added = compared.gather(1, number.unsqueeze(-1).expand_as(embedded))
-        return embedded + added * layout.comparison.unsqueeze(-1)
+        patches = chosen_patches(embedded, seen, layout, config.distinct_patches)
+        return (layout, facts, patches) if patches.features.shape[1] else None
 
 
 class SageForConditionalGeneration(_BeginsAtZero, InternVLForConditionalGeneration):
@@ -151,7 +182,7 @@ class SageForConditionalGeneration(_BeginsAtZero, InternVLForConditionalGenerati
     ) -> Self:
         """Any InternVL checkpoint of transformers with fresh fusion weights, which change no logit until they are trained.
 
-        Its tokenizer needs the three marks: `with_marks(AutoTokenizer.from_pretrained(path))`.
+        Its tokenizer needs the marks: `with_marks(AutoTokenizer.from_pretrained(path))`.
 
         Args:
             path: folder or id.
@@ -167,6 +198,7 @@ class SageForConditionalGeneration(_BeginsAtZero, InternVLForConditionalGenerati
             fact_token_id=ids[FACT],
             comparison_token_id=ids[COMPARISON],
             reference_token_id=ids[REFERENCE],
+            close_up_token_id=ids[CLOSE_UP],
             distinct_patches=distinct_patches,
             fusion_heads=fusion_heads,
         )
@@ -176,8 +208,7 @@ class SageForConditionalGeneration(_BeginsAtZero, InternVLForConditionalGenerati
             model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
         return model
 
-
-def with_marks(tokenizer: Any) -> Any:
-    """The tokenizer with the three marks of SFE as special tokens, each one id; the same where it has them."""
-    tokenizer.add_special_tokens({"additional_special_tokens": list(MARKS)}, replace_extra_special_tokens=False)
-    return tokenizer
+    def without_fusion(self) -> None:
+        """Leave facts to be read as words alone: the fusion's weights are dropped, for good."""
+        del self.model.fact_fusion
+        self.config.fact_token_id = None

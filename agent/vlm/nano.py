@@ -12,6 +12,7 @@ from transformers.models.internvl.video_processing_internvl import InternVLVideo
 
 from agent.vlm.modeling import SageConfig, SageForConditionalGeneration
 from agent.vlm.processing import SageProcessor
+from agent.vlm.sfe import CLOSE_UP, COMPARISON, FACT, MARKS, REFERENCE
 from agent.vlm.vision import SageVisionModel
 
 IMAGE, START_IMAGE, END_IMAGE, VIDEO = "<IMG_CONTEXT>", "<img>", "</img>", "<video>"
@@ -32,7 +33,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
     """A byte-level BPE tokenizer of our own, digits one by one so that numbers can be copied."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-    special = [PAD, END, START_TURN, IMAGE, START_IMAGE, END_IMAGE, VIDEO]
+    special = [PAD, END, START_TURN, IMAGE, START_IMAGE, END_IMAGE, VIDEO, *MARKS]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
@@ -111,6 +112,10 @@ def build_model(
         vision_feature_layer=-1,
         vision_feature_select_strategy="full",
         tie_word_embeddings=True,
+        fact_token_id=tokenizer.vocab[FACT],
+        comparison_token_id=tokenizer.vocab[COMPARISON],
+        reference_token_id=tokenizer.vocab[REFERENCE],
+        close_up_token_id=tokenizer.vocab[CLOSE_UP],
     )
     eye.config.name_or_path = ""  # Where the eye was read from is nobody's business.
     torch.manual_seed(seed)

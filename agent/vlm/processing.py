@@ -1,25 +1,47 @@
-"""The processor of models with a `SageVisionModel` tower: one square per image, no tiling; and the marks of SFE in a prompt."""
+"""The processor of SAGE models: photos as their image processor cuts them, and the marks of SFE in the prompt."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
-from transformers import InternVLProcessor
+from transformers import AutoProcessor, InternVLProcessor
 
-from agent.vlm.sfe import COMPARISON, FACT, REFERENCE
+from agent.vlm.sfe import CLOSE_UP, COMPARISON, FACT, REFERENCE, with_marks
 
-_FACT_LINE = re.compile(r"^\[F\d+\] .+$", re.MULTILINE)
+_COMPARED = re.compile(r"^(?:\[F\d+\]|Question:) .+?(?=<\||$)", re.MULTILINE)
+"""Facts, and the question: without a fact the patches still have something to be held against. Up to
+the end of the line, or to the mark that ends a turn."""
 
 
 class SageProcessor(InternVLProcessor):
-    """InternVL's processor, which otherwise insists on cutting every image into tiles.
+    """InternVL's processor, which otherwise cuts every image into tiles: here the image processor's setting decides.
 
-    Where the tokenizer knows the marks of `agent.vlm.sfe`, facts and reference images are marked as `agent.vlm.prompt` writes
-    them. That happens here, after the chat template, since texts from outside are cleaned of every special token before.
+    Where the tokenizer knows the marks of `agent.vlm.sfe`, facts, the question, references and close-ups are marked as
+    `agent.vlm.prompt` writes them. That happens here, after the chat template, since texts from outside are cleaned of every
+    special token before.
     """
 
-    images_kwargs = {"crop_to_patches": False}  # type: ignore[typeddict-unknown-key]  # noqa: RUF012 - overrides a class attribute of the base
+    images_kwargs = {}  # noqa: RUF012 - overrides a class attribute of the base
+
+    @classmethod
+    def from_internvl(cls, path: str | Path, *, tiles: int = 6) -> Self:
+        """The processor of an InternVL checkpoint, with the marks in its tokenizer; see `with_marks`.
+
+        Args:
+            path: folder or id.
+            tiles: most tiles an image is cut into, beside its whole.
+        """
+        parts = AutoProcessor.from_pretrained(path)
+        parts.image_processor.crop_to_patches, parts.image_processor.max_patches = True, tiles
+        return cls(
+            parts.image_processor,
+            with_marks(parts.tokenizer),
+            parts.video_processor,
+            image_seq_length=parts.image_seq_length,
+            chat_template=parts.chat_template,
+        )
 
     def __call__(self, images: Any = None, text: Any = None, videos: Any = None, **kwargs: Any) -> Any:
         """As of the base class."""
@@ -28,9 +50,10 @@ class SageProcessor(InternVLProcessor):
         return super().__call__(images=images, text=text, videos=videos, **kwargs)
 
     def marked(self, prompt: str) -> str:
-        """The prompt with marks around its facts and in front of its references; the same where it has them."""
+        """The prompt with marks around facts and question, in front of references and close-ups; the same where it has them."""
         if COMPARISON in prompt:
             return prompt
-        prompt = _FACT_LINE.sub(lambda line: f"{FACT}{line[0]}{COMPARISON}", prompt)
-        label = f"Reference:{self.image_token}"
-        return prompt.replace(label, f"{REFERENCE}{label}")
+        prompt = _COMPARED.sub(lambda line: f"{FACT}{line[0]}{COMPARISON}", prompt)
+        for mark, label in ((REFERENCE, "Reference:"), (CLOSE_UP, "Close-up:")):
+            prompt = prompt.replace(f"{label}{self.image_token}", f"{mark}{label}{self.image_token}")
+        return prompt

@@ -4,20 +4,28 @@ Source: Zang et al., ACM Multimedia 2025, section 3. Everything is derived from 
 that stand in it, so that generation, batching, trainers and adapters work on such a model as on any other:
 
     <|reference|> ... image        an image that stands behind this mark is a normal reference
-    <|fact|> words ... <|cmp|>     a fact; its comparison embedding is added at its closing mark
+    <|close-up|> ... image         shows the place of the test image that a heat map points at
+    <|fact|> words ... <|cmp|>     a fact, or a question; its comparison embedding is added at its closing mark
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 from torch.nn.utils.rnn import pad_sequence
 
-FACT, COMPARISON, REFERENCE = "<|fact|>", "<|cmp|>", "<|reference|>"
-MARKS = (FACT, COMPARISON, REFERENCE)
+FACT, COMPARISON, REFERENCE, CLOSE_UP = "<|fact|>", "<|cmp|>", "<|reference|>", "<|close-up|>"
+MARKS = (FACT, COMPARISON, REFERENCE, CLOSE_UP)
+
+
+def with_marks(tokenizer: Any) -> Any:
+    """The tokenizer of transformers with the marks as special tokens, each one id; the same where it has them."""
+    tokenizer.add_special_tokens({"additional_special_tokens": list(MARKS)}, replace_extra_special_tokens=False)
+    return tokenizer
 
 
 def distinctness(test: Tensor, reference: Tensor | None) -> Tensor:
@@ -55,56 +63,91 @@ class ZeroLinear(nn.Linear):
 
 
 class FactFusion(nn.Module):
-    """Cross-attention from facts to the distinct patches; gives one comparison embedding a fact (section 3.3).
+    """Cross-attention from facts to patches; gives one comparison embedding a fact (section 3.3).
 
-    Queries are the facts, keys and values the patches' features. The output layer is a `ZeroLinear`.
+    Queries are the facts, keys and values the patches' features, to which how distinct each patch is has been added: the
+    features say what is there, and only the comparison says that it should not be. The output layer is a `ZeroLinear`.
     """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.fact_norm, self.patch_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.distinct = nn.Linear(1, width)
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.out = ZeroLinear(width, width)
 
-    def forward(self, facts: Tensor, patches: Tensor, there: Tensor) -> Tensor:
-        """Comparison embeddings.
+    def forward(self, facts: Tensor, patches: Patches) -> Tensor:
+        """Comparison embeddings, (B, L, d).
 
         Args:
             facts: (B, L, d), padded.
-            patches: (B, k, d), padded.
-            there: (B, k), True where a patch is; a row without any gives zeros before the output layer.
-
-        Returns:
-            (B, L, d).
+            patches: of the same rows; a row without any gives zeros before the output layer.
         """
-        seen = self.patch_norm(patches)
-        q, k, v = (
-            layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for layer, x in ((self.query, self.fact_norm(facts)), (self.key, seen), (self.value, seen))
-        )
-        # A row without a patch would be a softmax over nothing: it looks at the padding, and its result is dropped.
-        mask = (there | ~there.any(-1, keepdim=True))[:, None, None]
-        mixed = scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
-        compared: Tensor = self.out(mixed * there.any(-1)[:, None, None])
+        q, k = self._queries_and_keys(facts, patches)
+        v = self._heads(self.value(self._seen(patches)))
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=self._mask(patches)).transpose(1, 2).flatten(2)
+        compared: Tensor = self.out(mixed * patches.there.any(-1)[:, None, None])
         return compared
+
+    def attention(self, facts: Tensor, patches: Patches) -> Tensor:
+        """How much each fact attends to each patch, mean of the heads: (B, L, k), rows summing to 1."""
+        q, k = self._queries_and_keys(facts, patches)
+        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+        weights: Tensor = scores.masked_fill(~self._mask(patches), -torch.inf).softmax(-1)
+        return weights.mean(1)
+
+    def _seen(self, patches: Patches) -> Tensor:
+        distinct: Tensor = self.distinct(patches.distinctness.unsqueeze(-1).to(patches.features.dtype))
+        seen: Tensor = distinct + self.patch_norm(patches.features)
+        return seen
+
+    def _queries_and_keys(self, facts: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
+        return self._heads(self.query(self.fact_norm(facts))), self._heads(self.key(self._seen(patches)))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        heads: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return heads
+
+    @staticmethod
+    def _mask(patches: Patches) -> Tensor:
+        # A row without a patch would be a softmax over nothing: it looks at the padding, and its result is dropped.
+        return (patches.there | ~patches.there.any(-1, keepdim=True))[:, None, None]
+
+
+@dataclass(frozen=True)
+class Patches:
+    """The patches that facts are held against, in a batch; padded."""
+
+    features: Tensor
+    """(B, k, d), as the language model reads them."""
+    distinctness: Tensor
+    """(B, k): of the most distinct patches of the test image; 0 for those of close-ups, which are at another scale."""
+    there: Tensor
+    """(B, k) bool: not padding."""
+    places: Tensor
+    """(B, k): at which token of the prompt each stands."""
 
 
 @dataclass(frozen=True)
 class Layout:
     """Where facts and images stand in a batch of prompts; all (B, T)."""
 
+    patch: Tensor
+    """bool: patches of any image."""
     test: Tensor
     """bool: patches of the first image."""
     reference: Tensor
     """bool: patches of images marked as references."""
+    close_up: Tensor
+    """bool: patches of images marked as close-ups."""
     fact: Tensor
     """int: number of the fact that a word belongs to, from 1; 0 for words of none."""
     comparison: Tensor
     """bool: closing marks of facts."""
 
     @classmethod
-    def of(cls, input_ids: Tensor, image: int, fact: int, comparison: int, reference: int) -> Layout:
+    def of(cls, input_ids: Tensor, image: int, fact: int, comparison: int, reference: int, close_up: int) -> Layout:
         """Read it off the tokens.
 
         Args:
@@ -113,20 +156,26 @@ class Layout:
             fact: id of the mark that opens a fact.
             comparison: id of the mark that closes it.
             reference: id of the mark in front of a reference image.
+            close_up: id of the mark in front of a close-up.
         """
         patch = input_ids == image
         starts = patch & ~patch.roll(1, 1).index_fill(1, torch.zeros(1, dtype=torch.long, device=patch.device), False)
         number = starts.cumsum(1) * patch  # of the image, from 1
-        marks = (input_ids == reference).cumsum(1)
-        # Marks in front of each image; an image is a reference where one came since the image before it.
-        before = torch.zeros(len(input_ids), int(number.max()) + 1, dtype=marks.dtype, device=marks.device)
-        before = before.scatter_reduce(1, number, marks * patch, "amax")
-        marked = torch.cat([before[:, :1] > 0, before[:, 1:] > before[:, :-1].cummax(1).values], 1)
-        is_reference = marked.gather(1, number) & patch
+        is_reference, is_close_up = (_behind(input_ids == mark, patch, number) for mark in (reference, close_up))
         opened, closed = (input_ids == fact).cumsum(1), (input_ids == comparison).cumsum(1)
         closing = (input_ids == comparison) & (opened >= closed)
         inside = (opened > closed) & (input_ids != fact) & ~patch
-        return cls((number == 1) & ~is_reference, is_reference, opened * inside, closing)
+        is_test = (number == 1) & ~is_reference & ~is_close_up
+        return cls(patch, is_test, is_reference, is_close_up, opened * inside, closing)
+
+
+def _behind(mark: Tensor, patch: Tensor, number: Tensor) -> Tensor:
+    """Patches of images in front of which a mark came since the image before them; all (B, T)."""
+    marks = mark.cumsum(1)
+    before = torch.zeros(len(mark), int(number.max()) + 1, dtype=marks.dtype, device=marks.device)
+    before = before.scatter_reduce(1, number, marks * patch, "amax")
+    marked = torch.cat([before[:, :1] > 0, before[:, 1:] > before[:, :-1].cummax(1).values], 1)
+    return marked.gather(1, number) & patch
 
 
 def fact_embeddings(embedded: Tensor, layout: Layout) -> Tensor:
@@ -144,15 +193,32 @@ def fact_embeddings(embedded: Tensor, layout: Layout) -> Tensor:
     return (total / words.clamp(min=1).unsqueeze(-1))[:, 1:]
 
 
-def chosen_patches(embedded: Tensor, layout: Layout, k: int) -> tuple[Tensor, Tensor]:
-    """Features of the most distinct test patches, (B, k', d), padded, and where they are, (B, k') bool."""
-    found = []
-    for row, test, reference in zip(embedded, layout.test, layout.reference, strict=True):
-        own = row[test]
+def chosen_patches(embedded: Tensor, seen: Tensor, layout: Layout, k: int) -> Patches:
+    """The `k` most distinct patches of each test image, and all of its close-ups, which a heat map has chosen.
+
+    What the language model reads as one patch is often several of the vision encoder's: it is as distinct as the most
+    distinct of them. The encoder is frozen, so what counts as distinct does not drift while the rest is trained.
+
+    Args:
+        embedded: (B, T, d), image features at their places.
+        seen: (n, s, c): the encoder's own features of the patches of all images in order, s to one of `embedded`. Of the
+            images of every e-th row alone where a batch repeats each row e times, as it does for beams.
+        layout: of the prompts.
+        k: how many.
+    """
+    repeats = int(layout.patch.sum()) // max(1, len(seen))
+    own = seen.split(layout.patch[::repeats].sum(1).tolist())
+    places, strengths = [], []
+    for i, patch in enumerate(layout.patch):
+        of_encoder, at = own[i // repeats], patch.nonzero().flatten()
+        test, reference = (of_encoder[mask[i][patch]] for mask in (layout.test, layout.reference))
         with torch.no_grad():
-            best = distinct_patches(own, row[reference], k)
-        found.append(own[best])
-    there = pad_sequence(
-        [torch.ones(len(p), dtype=torch.bool, device=embedded.device) for p in found], batch_first=True
-    )
-    return pad_sequence(found, batch_first=True), there
+            distinct = distinctness(test.flatten(0, 1), reference.flatten(0, 1)).unflatten(0, test.shape[:2]).amax(1)
+        best = torch.sort(distinct, descending=True, stable=True).indices[:k]
+        close_up = at[layout.close_up[i][patch]]
+        places.append(torch.cat([at[layout.test[i][patch]][best], close_up]))
+        strengths.append(torch.cat([distinct[best], distinct.new_zeros(len(close_up))]))
+    there = pad_sequence([torch.ones_like(at, dtype=torch.bool) for at in places], batch_first=True)
+    at = pad_sequence(places, batch_first=True)
+    features = embedded.gather(1, at.unsqueeze(-1).expand(-1, -1, embedded.shape[-1]))
+    return Patches(features, pad_sequence(strengths, batch_first=True), there, at)

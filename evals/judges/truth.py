@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from agent.report import InspectionReport
+    from agent.report import CitedEvidence, InspectionReport
     from knowledge.facts import Fact
+    from tools.evidence import Evidence
     from training.adpl import PreferenceRecord, RankedQuestion
+    from training.draw.scene import Case
 
     Mask = NDArray[np.bool_]
     Photo = NDArray[np.uint8]
@@ -73,6 +75,18 @@ def truth_of_sample(sample: Sample, mask: Mask | None, report: InspectionReport)
     return Truth(anomalous=bool(sample.label), defects=tuple(defects), citable=citable(report))
 
 
+def truth_of_case(case: Case, facts: Mapping[str, Fact], evidence: Sequence[Evidence]) -> Truth:
+    """The truth behind a drawn case; `facts`, by short id, and `evidence` are what is put before the model about it."""
+    defects = [_defect(d.defect_type, d.mask, case.test) for d in case.defects]
+    shown = {alias: _of_fact(fact) for alias, fact in facts.items()}
+    shown |= {item.id: _of_evidence(item) for item in evidence}
+    return Truth(
+        anomalous=case.anomalous,
+        defects=tuple(sorted(defects, key=lambda d: -(d.area_fraction or 0))),
+        citable=shown,
+    )
+
+
 def citable(report: InspectionReport) -> dict[str, Citable]:
     """What the sentences of a report may cite, by id."""
     from knowledge.facts import shipped_pack
@@ -81,11 +95,13 @@ def citable(report: InspectionReport) -> dict[str, Citable]:
     found = {
         f.id: _of_fact(known[f.id]) if f.id in known else Citable(text=f.text, kind="object") for f in report.facts
     }
-    for item in report.evidence:
-        regions = item.values.get("regions", [])
-        places = [item.values.get("place"), *(region.get("place") for region in regions)]
-        found[item.id] = Citable(text=item.summary, places=tuple(dict.fromkeys(p for p in places if p)))
+    found |= {item.id: _of_evidence(item) for item in report.evidence}
     return found
+
+
+def _of_evidence(item: Evidence | CitedEvidence) -> Citable:
+    places = [item.values.get("place"), *(region.get("place") for region in item.values.get("regions", []))]
+    return Citable(text=item.summary, places=tuple(dict.fromkeys(p for p in places if p)))
 
 
 def _of_fact(fact: Fact) -> Citable:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from agent.vlm.sfe import FactFusion, Layout, distinct_patches, distinctness
+from agent.vlm.sfe import FactFusion, Layout, Patches, chosen_patches, distinct_patches, distinctness
 
-IMAGE, FACT, CMP, REF = 90, 91, 92, 93
+IMAGE, FACT, CMP, REF, CLOSE = 90, 91, 92, 93, 94
 
 
 def test_the_planted_patches_are_the_most_distinct() -> None:
@@ -38,16 +38,40 @@ def test_without_a_reference_the_patch_unlike_the_others_is_chosen_and_ties_keep
 
 
 def test_layout_is_read_off_the_tokens() -> None:
-    # Two tiles of the test image, a close-up, a marked reference of two tiles, another reference, two facts.
-    ids = [1, IMAGE, IMAGE, 2, IMAGE, REF, 3, IMAGE, IMAGE, REF, IMAGE, FACT, 5, 6, CMP, 7, FACT, CMP, 8]
-    layout = Layout.of(torch.tensor([ids]), IMAGE, FACT, CMP, REF)
+    # Two tiles of the test image, an image without a mark, a marked reference of two tiles, another, a close-up, two facts.
+    ids = [1, IMAGE, IMAGE, 2, IMAGE, REF, 3, IMAGE, IMAGE, REF, IMAGE, CLOSE, IMAGE, FACT, 5, 6, CMP, 7, FACT, CMP, 8]
+    layout = Layout.of(torch.tensor([ids]), IMAGE, FACT, CMP, REF, CLOSE)
+    assert layout.patch[0].nonzero().flatten().tolist() == [1, 2, 4, 7, 8, 10, 12]
     assert layout.test[0].nonzero().flatten().tolist() == [1, 2]
     assert layout.reference[0].nonzero().flatten().tolist() == [7, 8, 10]
-    assert layout.fact[0].tolist() == [0] * 12 + [1, 1] + [0] * 5
-    assert layout.comparison[0].nonzero().flatten().tolist() == [14, 17]
-    nothing = Layout.of(torch.tensor([[1, 2, CMP, 3]]), IMAGE, FACT, CMP, REF)
+    assert layout.close_up[0].nonzero().flatten().tolist() == [12]
+    assert layout.fact[0].tolist() == [0] * 14 + [1, 1] + [0] * 5
+    assert layout.comparison[0].nonzero().flatten().tolist() == [16, 19]
+    nothing = Layout.of(torch.tensor([[1, 2, CMP, 3]]), IMAGE, FACT, CMP, REF, CLOSE)
     assert not nothing.test.any()
     assert not nothing.comparison.any()  # it closes what nothing has opened
+
+
+def test_a_token_is_as_distinct_as_the_most_distinct_of_its_patches_and_close_ups_are_looked_at_whole() -> None:
+    torch.manual_seed(0)
+    ids = torch.tensor(
+        [[IMAGE] * 4 + [REF] + [IMAGE] * 4 + [CLOSE] + [IMAGE] * 4 + [FACT, 5, CMP], [IMAGE] * 4 + [1] * 13]
+    )
+    seen = torch.randn(16, 3, 8)  # 3 of the encoder's patches a token
+    seen[4:8] = seen[:4]  # the reference shows the same
+    seen[2, 1] = -10 * seen[2, 1]  # but for one patch
+    layout = Layout.of(ids, IMAGE, FACT, CMP, REF, CLOSE)
+    embedded = torch.arange(17.0).expand(2, 17).unsqueeze(-1)
+    patches = chosen_patches(embedded, seen, layout, 1)
+    assert patches.places.tolist() == [[2, 10, 11, 12, 13], [int(patches.places[1, 0]), 0, 0, 0, 0]]
+    assert patches.features[0, :, 0].tolist() == [2, 10, 11, 12, 13]
+    assert patches.there.tolist() == [[True] * 5, [True] + [False] * 4]
+    assert patches.distinctness[0, 0] > 0.2
+    assert patches.distinctness[0, 1:].tolist() == [0] * 4
+    # Beams repeat every row, images and all, while the encoder's features come once.
+    twice = Layout.of(ids.repeat_interleave(2, 0), IMAGE, FACT, CMP, REF, CLOSE)
+    repeated = chosen_patches(embedded.repeat_interleave(2, 0), seen, twice, 1)
+    assert torch.equal(repeated.places, patches.places.repeat_interleave(2, 0))
 
 
 @pytest.fixture(scope="module")
@@ -76,18 +100,22 @@ def awake(tiny_internvl: Path) -> Any:
 
 
 def prompts(model: Any, seed: int = 0) -> list[tuple[list[int], Tensor]]:
-    """Tokens and pictures: with a reference and two facts; with a tiled test image, two references and one fact; without a
-    reference; without a fact; with an empty fact."""
+    """Tokens and pictures: with a reference and two facts; with a tiled test image, two references, a close-up and one fact;
+    without a reference; without a fact; with an empty fact."""
     c, words = model.config, iter(range(100, 400))
     image = [c.image_token_id] * c.image_seq_length
     ref, fact, mark = [c.reference_token_id], [c.fact_token_id], [c.comparison_token_id]
+    close = [c.close_up_token_id]
 
     def said(n: int) -> list[int]:
         return [next(words) for _ in range(n)]
 
     made = [
         (said(2) + image + ref + image + fact + said(3) + mark + said(1) + fact + said(2) + mark + said(3), 2),
-        (said(1) + image * 2 + ref + image + said(1) + ref + image + fact + said(4) + mark + said(2), 4),
+        (
+            said(1) + image * 2 + ref + image + said(1) + ref + image + close + image + fact + said(4) + mark + said(2),
+            5,
+        ),
         (said(1) + image + fact + said(2) + mark + fact + said(3) + mark + fact + said(1) + mark + said(2), 1),
         (said(2) + image + ref + image + said(4), 2),
         (said(2) + image + ref + image + fact + mark + said(1), 2),
@@ -106,20 +134,23 @@ def batched(model: Any, rows: Sequence[tuple[list[int], Tensor]]) -> dict[str, T
     }
 
 
-def slowly(model: Any, ids: list[int], embedded: Tensor) -> dict[int, Tensor]:
+def slowly(model: Any, row: tuple[list[int], Tensor]) -> dict[int, Tensor]:
     """The comparison embedding at each closing mark, written out step by step."""
-    c, fusion = model.config, model.model.fact_fusion
-    images: list[tuple[bool, list[int]]] = []
+    ids, pictures = row
+    c, fusion, embedded = model.config, model.model.fact_fusion, embedded_of(model, row)
+    images: list[tuple[str, list[int]]] = []
     facts: list[tuple[list[int], int]] = []
-    marked, words = False, None
+    kind, words = "", None
     for i, token in enumerate(ids):
         if token == c.image_token_id:
             if i == 0 or ids[i - 1] != token:
-                images.append((marked, []))
-                marked = False
+                images.append((kind or ("other" if images else "test"), []))
+                kind = ""
             images[-1][1].append(i)
         elif token == c.reference_token_id:
-            marked = True
+            kind = "reference"
+        elif token == c.close_up_token_id:
+            kind = "close-up"
         elif token == c.fact_token_id:
             words = []
         elif token == c.comparison_token_id and words is not None:
@@ -127,17 +158,36 @@ def slowly(model: Any, ids: list[int], embedded: Tensor) -> dict[int, Tensor]:
             words = None
         elif words is not None:
             words.append(i)
-    test = embedded[images[0][1]]
-    references = [i for is_reference, places in images if is_reference for i in places]
-    if references:
-        distinct = [1 - max(float(torch.cosine_similarity(t, embedded[r], dim=0)) for r in references) for t in test]
-    else:
-        distinct = [
-            1 - sum(float(torch.cosine_similarity(t, o, dim=0)) for j, o in enumerate(test) if j != i) / (len(test) - 1)
-            for i, t in enumerate(test)
-        ]
-    best = sorted(range(len(test)), key=lambda i: (-round(distinct[i], 6), i))[: c.distinct_patches]
-    patches = fusion.patch_norm(test[best])
+
+    # What the encoder saw at each image token: a square of its patches, behind the class token.
+    hidden = model.model.vision_tower(pictures).last_hidden_state[:, 1:]
+    side, step = round(hidden.shape[1] ** 0.5), round(1 / c.downsample_ratio)
+    squares = []
+    for picture in hidden.reshape(len(pictures), side, side, -1):
+        for y in range(0, side, step):
+            for x in range(0, side, step):
+                squares.append(picture[y : y + step, x : x + step].flatten(0, 1))
+    seen = dict(zip([i for _, places in images for i in places], squares, strict=True))
+
+    def cosine(one: Tensor, other: Tensor) -> float:
+        return float(torch.cosine_similarity(one, other, dim=0))
+
+    test = [i for name, places in images if name == "test" for i in places]
+    others = [patch for name, places in images if name == "reference" for i in places for patch in seen[i]]
+    distinct = {}
+    for i in test:
+        if others:
+            distinct[i] = max(1 - max(cosine(patch, other) for other in others) for patch in seen[i])
+        else:
+            all_own = [patch for j in test for patch in seen[j]]
+            distinct[i] = max(
+                1 - (sum(cosine(patch, other) for other in all_own) - cosine(patch, patch)) / (len(all_own) - 1)
+                for patch in seen[i]
+            )
+    best = sorted(test, key=lambda i: (-round(distinct[i], 6), i))[: c.distinct_patches]
+    close_up = [i for name, places in images if name == "close-up" for i in places]
+    strengths = torch.tensor([[distinct[i]] for i in best] + [[0.0] for _ in close_up])
+    patches = fusion.patch_norm(embedded[best + close_up]) + fusion.distinct(strengths)
     keys, values, size = fusion.key(patches), fusion.value(patches), embedded.shape[-1] // fusion.heads
     found = {}
     for words_at, mark in facts:
@@ -159,13 +209,17 @@ def embedded_of(model: Any, row: tuple[list[int], Tensor]) -> Tensor:
     return words.masked_scatter((torch.tensor(ids) == model.config.image_token_id)[:, None], features)
 
 
+def seen_of(model: Any, row: tuple[list[int], Tensor]) -> Tensor:
+    return model.model.patches_seen(model.model.vision_tower(row[1]).last_hidden_state)
+
+
 @torch.no_grad()
 def test_comparison_embeddings_are_those_of_the_method(awake: Any) -> None:
     for row in prompts(awake):
         embedded = embedded_of(awake, row)
-        got = awake.model.with_comparisons(torch.tensor([row[0]]), embedded[None])[0] - embedded
+        got = awake.model.with_comparisons(torch.tensor([row[0]]), embedded[None], seen_of(awake, row))[0] - embedded
         expected = torch.zeros_like(embedded)
-        for place, compared in slowly(awake, row[0], embedded).items():
+        for place, compared in slowly(awake, row).items():
             expected[place] = compared
         assert torch.allclose(got, expected, atol=1e-5)
 
@@ -224,12 +278,11 @@ def test_gradients_reach_the_fusion_and_no_word_through_the_facts(awake: Any) ->
     assert with_gradient <= fusion
     embedded = embedded_of(awake, row).detach().requires_grad_()
     ids = torch.tensor([row[0]])
-    (awake.model.with_comparisons(ids, embedded[None])[0] - embedded).sum().backward()
+    (awake.model.with_comparisons(ids, embedded[None], seen_of(awake, row))[0] - embedded).sum().backward()
     assert embedded.grad is not None
     touched = embedded.grad.abs().sum(-1).nonzero().flatten().tolist()
-    layout = Layout.of(
-        ids, *(getattr(awake.config, f"{n}_token_id") for n in ("image", "fact", "comparison", "reference"))
-    )
+    names = ("image", "fact", "comparison", "reference", "close_up")
+    layout = Layout.of(ids, *(getattr(awake.config, f"{name}_token_id") for name in names))
     assert set(touched) <= set(layout.test[0].nonzero().flatten().tolist())
     assert len(touched) == awake.config.distinct_patches
 
@@ -248,10 +301,13 @@ def test_weights_and_settings_survive_saving(awake: Any, tmp_path: Path) -> None
 
 
 @torch.no_grad()
-def test_half_precision_checkpointing_and_a_model_without_marks(awake: Any, tiny_model: Path) -> None:
+def test_half_precision_checkpointing_and_a_model_without_fusion(awake: Any, tiny_model: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForImageTextToText
 
-    assert not hasattr(AutoModelForImageTextToText.from_pretrained(tiny_model).model, "fact_fusion")
+    plain = AutoModelForImageTextToText.from_pretrained(tiny_model)
+    plain.without_fusion()
+    plain.save_pretrained(tmp_path)
+    assert not hasattr(AutoModelForImageTextToText.from_pretrained(tmp_path).model, "fact_fusion")
     inputs = batched(awake, prompts(awake))
     full = awake(**inputs).logits
     half = awake.to(torch.bfloat16)(**inputs).logits
@@ -270,43 +326,52 @@ def test_a_row_without_patches_gets_the_bias_alone() -> None:
     fusion = FactFusion(8, 2)
     torch.nn.init.normal_(fusion.out.weight)
     there = torch.tensor([[True, False], [False, False]])
-    out = fusion(torch.randn(2, 3, 8), torch.randn(2, 2, 8), there)
+    facts, patches = torch.randn(2, 3, 8), Patches(torch.randn(2, 2, 8), torch.rand(2, 2), there, there.long())
+    out = fusion(facts, patches)
     assert torch.allclose(out[1], fusion.out.bias.expand(3, 8))
     assert not torch.isnan(out).any()
+    attention = fusion.attention(facts, patches)
+    assert attention.shape == (2, 3, 2)
+    assert torch.allclose(attention.sum(-1), torch.ones(2, 3))
+    assert attention[0, :, 1].tolist() == [0, 0, 0]
 
 
 def test_the_processor_marks_facts_and_references(tiny_model: Path) -> None:
     from PIL import Image
     from transformers import AutoProcessor
 
-    from agent.vlm.modeling import with_marks
     from agent.vlm.prompt import NumberedFact, question_text
-    from agent.vlm.sfe import COMPARISON, FACT, REFERENCE
+    from agent.vlm.sfe import CLOSE_UP, COMPARISON, FACT, MARKS, REFERENCE, with_marks
 
     processor = AutoProcessor.from_pretrained(tiny_model)
     facts = [NumberedFact("F1", "defect", "scratch", "A fine line."), NumberedFact("F2", "object", None, "A plate.")]
     text = question_text("Is it fine? [F1] it says", facts, [("E1", "The heat map is low.")])
     content = [
         {"type": "text", "text": "Test image:"}, {"type": "image"}, {"type": "text", "text": "Reference:"}, {"type": "image"},
-        {"type": "text", "text": text},
+        {"type": "text", "text": "Close-up:"}, {"type": "image"}, {"type": "text", "text": text},
     ]  # fmt: skip
     prompt = processor.apply_chat_template([{"role": "user", "content": content}], tokenize=False)
-    pictures = [Image.new("RGB", (64, 64), (i * 90,) * 3) for i in range(2)]
-    plain = processor(images=pictures, text=prompt)["input_ids"][0]
+    pictures = [Image.new("RGB", (64, 64), (i * 90,) * 3) for i in range(3)]
     marked = processor.marked(prompt)
     assert f"{FACT}[F1] scratch defect: A fine line.{COMPARISON}\n{FACT}[F2] object: A plate.{COMPARISON}\n" in marked
-    assert marked.count(FACT) == marked.count(COMPARISON) == 2
+    assert f"{FACT}Question: Is it fine? [F1] it says{COMPARISON}" in marked
+    assert marked.count(FACT) == marked.count(COMPARISON) == 3
     assert f"{REFERENCE}Reference:{processor.image_token}" in marked
-    assert marked.count(REFERENCE) == 1
+    assert f"{CLOSE_UP}Close-up:{processor.image_token}" in marked
+    assert marked.count(REFERENCE) == marked.count(CLOSE_UP) == 1
     assert processor.marked(marked) == marked
-    assert marked.replace(FACT, "").replace(COMPARISON, "").replace(REFERENCE, "") == prompt
+    bare = marked
+    for mark in MARKS:
+        bare = bare.replace(mark, "")
+    assert bare == prompt
     with_marks(processor.tokenizer)
     ids = processor(images=pictures, text=[prompt])["input_ids"][0]
     vocab = processor.tokenizer.get_vocab()
-    assert [token for token in ids if token not in (vocab[FACT], vocab[COMPARISON], vocab[REFERENCE])] == list(plain)
-    layout = Layout.of(torch.tensor([ids]), vocab["<IMG_CONTEXT>"], vocab[FACT], vocab[COMPARISON], vocab[REFERENCE])
-    assert int(layout.test.sum()) == int(layout.reference.sum()) == processor.image_seq_length
-    assert int(layout.comparison.sum()) == 2
+    names = ("<IMG_CONTEXT>", FACT, COMPARISON, REFERENCE, CLOSE_UP)
+    layout = Layout.of(torch.tensor([ids]), *(vocab[name] for name in names))
+    for part in (layout.test, layout.reference, layout.close_up):
+        assert int(part.sum()) == processor.image_seq_length
+    assert int(layout.comparison.sum()) == 3
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -315,19 +380,13 @@ def test_trl_trains_every_part_but_the_eye(tiny_internvl: Path, tmp_path: Path) 
     pytest.importorskip("trl")
     from datasets import Dataset
     from PIL import Image
-    from transformers import AutoProcessor
     from trl import SFTConfig, SFTTrainer
 
     from agent.vlm import SageForConditionalGeneration, SageProcessor
-    from agent.vlm.modeling import with_marks
 
     model = SageForConditionalGeneration.from_internvl(tiny_internvl, distinct_patches=3, fusion_heads=2)
     model.model.vision_tower.requires_grad_(False)
-    parts = AutoProcessor.from_pretrained(tiny_internvl)
-    processor = SageProcessor(
-        parts.image_processor, with_marks(parts.tokenizer), parts.video_processor,
-        image_seq_length=parts.image_seq_length, chat_template=parts.chat_template,
-    )  # fmt: skip
+    processor = SageProcessor.from_internvl(tiny_internvl)
     torch.manual_seed(0)
     text = "Facts:\n<data>\n[F1] scratch defect: A fine line.\n</data>\nQuestion: Does it have a defect?"
     ask = [

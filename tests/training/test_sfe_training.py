@@ -62,13 +62,13 @@ def eye(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, eye: Path, cheap_looks: Any) -> SimpleNamespace:
     """Two steps from nothing."""
-    from training.sft import train_sft
+    from training.sfe.train import train_sfe
 
     out = tmp_path_factory.mktemp("sft")
     recipe = out / "recipe.yaml"
     filled = RECIPE.replace("OUT", str(out / "run")).replace("EYE", str(eye)).replace("CASES", str(out / "cases"))
     recipe.write_text(filled, encoding="utf-8")
-    folder = train_sft(recipe, [], lambda _: cheap_looks)
+    folder = train_sfe(recipe, [], lambda _: cheap_looks)
     return SimpleNamespace(out=out / "run", folder=folder, recipe=recipe)
 
 
@@ -174,11 +174,11 @@ def test_citations_and_control_marks_are_single_tokens(run: SimpleNamespace) -> 
 def test_a_verdict_opens_with_a_whole_word(kept: Path) -> None:
     """The verdict's probability is read from the first token: `T` would be no word to look for."""
     from datasets import load_from_disk
+    from training.sfe.start import texts
 
     from agent.vlm.nano import train_tokenizer
-    from training.sft import SftArguments, _texts
 
-    tokenizer = train_tokenizer(_texts(load_from_disk(kept), SftArguments(eye="not read")), 3072)
+    tokenizer = train_tokenizer(texts(load_from_disk(kept), 300, 0), 3072)
     assert tokenizer.tokenize("True. It is.")[:2] == ["True", "."]
     assert tokenizer.tokenize("False. It is.")[:2] == ["False", "."]
     # Room for what the recipes' 300 cases say, in few tokens a word.
@@ -213,32 +213,32 @@ def test_the_loss_is_on_the_reply_alone(run: SimpleNamespace, kept: Path) -> Non
 def test_a_second_run_goes_on_from_the_checkpoint(run: SimpleNamespace, cheap_looks: Any, tmp_path: Path) -> None:
     import shutil
 
-    from training.sft import train_sft
+    from training.sfe.train import train_sfe
 
     shutil.copytree(run.out, tmp_path / "run")
-    folder = train_sft(run.recipe, [f"output_dir={tmp_path / 'run'}", "max_steps=3"], lambda _: cheap_looks)
+    folder = train_sfe(run.recipe, [f"output_dir={tmp_path / 'run'}", "max_steps=3"], lambda _: cheap_looks)
     assert json.loads((folder / "training.json").read_text())["steps"] == 3
     log = json.loads((tmp_path / "run" / "checkpoint-3" / "trainer_state.json").read_text())["log_history"]
     assert [entry["step"] for entry in log if "loss" in entry] == [1, 2, 3]
 
 
 def test_checkpoints_of_another_run_are_not_gone_on_with(run: SimpleNamespace, cheap_looks: Any) -> None:
-    from training.sft import train_sft
+    from training.sfe.train import train_sfe
 
     with pytest.raises(RecipeError, match=r"output_dir .*: holds a run with other tellings; name another folder"):
-        train_sft(run.recipe, ["tellings=2"], lambda _: cheap_looks)
+        train_sfe(run.recipe, ["tellings=2"], lambda _: cheap_looks)
 
 
-@pytest.mark.parametrize("wrong", ["model=NOWHERE", "eye=NOWHERE"])
+@pytest.mark.parametrize("wrong", ["model_name_or_path=NOWHERE", "eye=NOWHERE"])
 def test_what_is_not_there_is_named_before_anything_is_drawn(
     run: SimpleNamespace, cheap_looks: Any, wrong: str, tmp_path: Path
 ) -> None:
-    from training.sft import train_sft
+    from training.sfe.train import train_sfe
 
     cases = tmp_path / "cases"
     overrides = [wrong.replace("NOWHERE", str(tmp_path / "nowhere")), f"cases_dir={cases}"]
     with pytest.raises(RecipeError, match=rf"^{wrong[:4].strip('=')}.*nowhere': no "):
-        train_sft(run.recipe, overrides, lambda _: cheap_looks)
+        train_sfe(run.recipe, overrides, lambda _: cheap_looks)
     assert not cases.exists()
 
 
@@ -256,7 +256,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory, cheap_looks: Any) -> Path:
 
 
 def rows_of(folder: Path, **more: Any) -> Iterator[dict[str, Any]]:
-    from training.sft import Telling, rows
+    from training.sfe.rows import Telling, rows
+
     from training.text import TASKS
 
     settings: dict[str, Any] = {
@@ -267,7 +268,7 @@ def rows_of(folder: Path, **more: Any) -> Iterator[dict[str, Any]]:
 
 def print_of(row: dict[str, Any]) -> tuple[str, str, bytes]:
     return (
-        row["prompt"][0]["content"][-1]["text"],
+        row["prompt"][-1]["content"][-1]["text"],
         row["completion"][0]["content"][0]["text"],
         row["images"][0].tobytes(),
     )
@@ -330,10 +331,10 @@ def test_rows_are_the_same_every_time_and_shards_are_apart(kept: Path) -> None:
 
 
 def test_the_second_time_round_has_other_words(kept: Path) -> None:
-    from training.sft import Telling
+    from training.sfe.rows import Telling
 
     made = islice(rows_of(kept, telling=Telling(False, ("screen",), 1), batch=3), 48)
-    texts = [(r["prompt"][0]["content"][-1]["text"], r["completion"][0]["content"][0]["text"]) for r in made]
+    texts = [(r["prompt"][-1]["content"][-1]["text"], r["completion"][0]["content"][0]["text"]) for r in made]
     told: dict[str, set[str]] = {}
     for prompt, reply in texts:
         told.setdefault(prompt, set()).add(reply)
@@ -342,26 +343,26 @@ def test_the_second_time_round_has_other_words(kept: Path) -> None:
 
 
 def test_text_alone_carries_no_images_and_only_the_tasks_asked_for(kept: Path) -> None:
-    from training.sft import Telling
+    from training.sfe.rows import Telling
 
     made = list(islice(rows_of(kept, telling=Telling(False, ("screen", "verdict"), 2)), 24))
     assert {r["task"] for r in made} == {"screen", "verdict"}
     for r in made:
         assert "images" not in r
-        assert [part["type"] for part in r["prompt"][0]["content"]] == ["text"]
+        assert [part["type"] for part in r["prompt"][-1]["content"]] == ["text"]
 
 
 def test_rows_of_a_batch_are_of_like_length(kept: Path) -> None:
     made = list(islice(rows_of(kept, batch=4), 32))
-    lengths = np.array([len(r["prompt"][0]["content"][-1]["text"]) for r in made]).reshape(8, 4)
+    lengths = np.array([len(r["prompt"][-1]["content"][-1]["text"]) for r in made]).reshape(8, 4)
     assert np.ptp(lengths, axis=1).mean() < 0.5 * np.ptp(lengths)
 
 
 def test_reading_alone_trains_the_language_model(run: SimpleNamespace, cheap_looks: Any, tmp_path: Path) -> None:
-    from training.sft import train_sft
+    from training.sfe.train import train_sfe
 
     overrides = [f"output_dir={tmp_path / 'run'}", "images=false", "tasks=[screen]", "max_steps=1", "save_steps=1"]
-    folder = train_sft(run.recipe, overrides, lambda _: cheap_looks)
+    folder = train_sfe(run.recipe, overrides, lambda _: cheap_looks)
     before, after = load(tmp_path / "run" / "base").state_dict(), load(folder).state_dict()
     moved = {k for k, v in after.items() if not torch.equal(v, before[k])}
     assert any("language_model" in k for k in moved)
@@ -369,10 +370,10 @@ def test_reading_alone_trains_the_language_model(run: SimpleNamespace, cheap_loo
 
 
 def test_an_unknown_task_is_refused(run: SimpleNamespace, cheap_looks: Any) -> None:
-    from training.sft import train_sft
+    from training.sfe.train import train_sfe
 
     with pytest.raises(RecipeError, match=r"tasks \['read'\]: no such tasks; there are \["):
-        train_sft(run.recipe, ["tasks=[read]"], lambda _: cheap_looks)
+        train_sfe(run.recipe, ["tasks=[read]"], lambda _: cheap_looks)
 
 
 def test_what_is_held_out_is_never_drawn(kept: Path) -> None:

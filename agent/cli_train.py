@@ -1,0 +1,80 @@
+"""`sage-iad train`: the eye, the core model, their calibration, and what each part of the method is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from agent.cli_errors import make_folder, one_line_errors
+
+train_app = typer.Typer(help="Train the models from recipes; needs the `train` extra.", no_args_is_help=True)
+
+Config = Annotated[Path, typer.Option(help="Recipe, a YAML file; see training/recipes.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[key=value ...]", help="Values that take the place of the recipe's.")
+]
+
+
+@train_app.command("encoder")
+def train_encoder(config: Config, overrides: Overrides = None) -> None:
+    """Train the eye from drawn pairs; goes on from the last checkpoint of its output folder."""
+    from training.recipe import RecipeError
+
+    with one_line_errors(RecipeError, extra="train"):
+        from training.encoder import train_encoder as train
+
+        typer.echo(train(config, overrides or []))
+
+
+@train_app.command("sfe")
+def train_sfe(config: Config, overrides: Overrides = None) -> None:
+    """Fine-tune the core model to answer from photos, facts and tool evidence; goes on from the last checkpoint.
+
+    Several processes: accelerate launch -m agent train sfe --config FILE
+    """
+    from training.recipe import RecipeError
+
+    with one_line_errors(RecipeError, extra="train"):
+        from evals.drawn import DrawnLooks
+        from evals.exam import Exam
+        from training.sfe.train import train_sfe as train
+
+        typer.echo(train(config, overrides or [], DrawnLooks, Exam))
+
+
+@train_app.command("ablate")
+def train_ablate(
+    stage: Annotated[Literal["sfe"], typer.Argument(help="Which stage of the method.")],
+    config: Config,
+    out: Annotated[Path, typer.Option(help="Folder of the runs, the table and the plot.")],
+    overrides: Overrides = None,
+    cases: Annotated[int, typer.Option(help="Drawn cases of families held out of training to examine on.")] = 400,
+) -> None:
+    """Train without one part of the method at a time, on equal data and steps, and compare; finished runs are kept.
+
+    Example: sage-iad train ablate sfe --config training/recipes/sfe-nano-looking-cpu.yaml --out runs/ablation max_steps=200
+    """
+    from training.recipe import RecipeError
+
+    make_folder(out)
+    with one_line_errors(RecipeError, extra="train"):
+        from evals.sfe_ablation import ablate_sfe
+
+        typer.echo(ablate_sfe(config, overrides or [], out, cases))
+
+
+@train_app.command("calibrate")
+def train_calibrate(
+    eye: Annotated[Path, typer.Option(help="Folder of the trained encoder; gets calibration.json.")],
+    model: Annotated[Path | None, typer.Option(help="Folder of the trained core model; gets fusion.json.")] = None,
+    cases: Annotated[int, typer.Option(help="Drawn cases a setting.")] = 600,
+) -> None:
+    """Turn distances into scores and blend them with the model's, both fitted on drawn cases."""
+    with one_line_errors(OSError, extra="train"):
+        from evals.drawn import calibrate_eye, calibrate_fusion
+
+        calibrate_eye(eye, cases)
+        if model is not None:
+            calibrate_fusion(eye, model, cases)

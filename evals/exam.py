@@ -1,0 +1,277 @@
+"""What a core model makes of drawn cases by itself: asked as the agent asks it, with looks that were taken before.
+
+Chooses checkpoints while training, and compares ways of training; an inspection of photos goes through the whole agent instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agent.verify import problems_of
+from agent.vlm.prompt import DECLINED, VERDICT_QUESTION, Views, plan_text, question_text, read_answer, read_plan
+from evals.figures.clustered import Value, mean
+from evals.figures.metrics import Metric, image_auroc
+from evals.judges.truth import truth_of_case
+from evals.mle import MleScore, judge_reference
+from knowledge.facts import Fact, shipped_pack
+from tools.evidence import Evidence
+from training.cases import read_case
+from training.draw.scene import Case
+from training.fact_index import FactIndex, numbered
+from training.follow_ups import HELD_OUT_PROPERTIES, unseen_question
+from training.story import Looks, Story
+from training.text import DEFECTS
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from training.sfe.rows import Photo
+
+REPLY = 160
+"""Most tokens of a reply with reasons."""
+PLAN = 24
+BATCH = 16
+
+
+@dataclass
+class Sheet:
+    """One case, and what the model said of it."""
+
+    case: Case
+    found: Looks
+    described: list[Fact]
+    """One description of each defect that such parts have."""
+    facts: list[Fact] = field(default_factory=list)
+    """On what it suspected, or those described where it suspected nothing."""
+    suspects: list[str] = field(default_factory=list)
+    alone: float | None = None
+    """Its probability of a defect from the photos alone."""
+    compared: float | None = None
+    """The same, with descriptions of defects but without evidence."""
+    told: str = ""
+    """Its verdict from photos and descriptions, without evidence."""
+    verdict: str = ""
+    """Its verdict from everything."""
+    score: float | None = None
+    declined: bool = False
+    """It said that it could not tell what no photo tells."""
+
+    @property
+    def evidence(self) -> list[Evidence]:
+        looks = enumerate(self.found.looks, 1)
+        return [Evidence(id=f"E{i}", tool=k.tool, summary=k.summary, values=k.values) for i, k in looks]
+
+    @property
+    def types(self) -> set[str]:
+        """The drawn defects."""
+        return {d.defect_type for d in self.case.defects}
+
+    @staticmethod
+    def named(reply: str, facts: Sequence[Fact]) -> str | None:
+        """The one kind of defect whose description a reply cites; None where it cites none or several."""
+        kinds = {alias: fact.defect_type for alias, fact in _by_alias(facts).items() if fact.kind == "defect"}
+        cited = {kinds[id] for sentence in read_answer(reply)[1] for id in sentence.cites if id in kinds}
+        return cited.pop() if len(cited) == 1 else None
+
+
+class Exam:
+    """Asks a model about drawn cases."""
+
+    def __init__(self, cases: Dataset, *, facts: bool = True, references: bool = True, seed: int = 0) -> None:
+        self.cases, self.facts, self.references, self.seed = cases, facts, references, seed
+        self._index = FactIndex(shipped_pack())
+        self._types = frozenset(f.defect_type for f in shipped_pack().facts if f.defect_type)
+
+    def __call__(self, model: Any, processor: Any) -> dict[str, float]:
+        """The figures without their intervals; those that nothing defines are left out."""
+        metrics = self.metrics(self.sit(model, processor))
+        return {name: metric.value for name, metric in metrics.items() if metric.value is not None}
+
+    def sit(self, model: Any, processor: Any) -> list[Sheet]:
+        """Every case with what the model said of it."""
+        sheets = [self._sheet(i, row) for i, row in enumerate(self.cases)]
+        asking = _Asking(model, processor)
+        verdict = VERDICT_QUESTION
+
+        for sheet, reply in asking(sheets, [question_text(verdict, [], [])] * len(sheets), 1, close_up=False):
+            sheet.alone = reply.true
+        texts = [question_text(verdict, numbered(s.described), []) for s in sheets]
+        for sheet, reply in asking(sheets, texts, REPLY, close_up=False):
+            sheet.compared, sheet.told = reply.true, reply.text
+        for sheet, reply in asking(sheets, [plan_text(_pairs(s), numbered(s.described)) for s in sheets], PLAN):
+            sheet.suspects = read_plan(reply.text).facts[:2]
+            found = self._index.about(sheet.case.category, sheet.suspects) if self.facts and sheet.suspects else []
+            sheet.facts = found or sheet.described
+        for sheet, reply in asking(
+            sheets, [question_text(verdict, numbered(s.facts), _pairs(s)) for s in sheets], REPLY
+        ):
+            sheet.score, sheet.verdict = reply.true, reply.text
+        unseen = [question_text(self._unseen(i, s), numbered(s.facts), _pairs(s)) for i, s in enumerate(sheets)]
+        for sheet, reply in asking(sheets, unseen, PLAN):
+            sheet.declined = reply.text.startswith(DECLINED)
+        return sheets
+
+    def metrics(self, sheets: Sequence[Sheet]) -> dict[str, Metric]:
+        """Figures by name, with intervals over the cases.
+
+        `accuracy`, `image_auroc`, `mle…`, `type_accuracy` are of the verdict from everything; those that end in `_alone` of
+        the photos alone, and those in `_compared` of photos and descriptions. `suspect_accuracy` is of what it wants facts on.
+        """
+        labels = [int(s.case.anomalous) for s in sheets]
+        anomalous = [s for s in sheets if s.case.anomalous]
+        full = [judge_reference(s.verdict, truth_of_case(s.case, _by_alias(s.facts), s.evidence)) for s in sheets]
+        compared = [judge_reference(s.told, truth_of_case(s.case, _by_alias(s.described), [])) for s in sheets]
+        told = [(s, read_answer(s.verdict)) for s in sheets]
+        sentences = [self._holds(s, sentence) for s, (_, found) in told for sentence in found]
+        out = {
+            "mle": _mle(full),
+            "accuracy": _share([value is s.case.anomalous for s, (value, _) in told]),
+            "type_accuracy": _share([s.named(s.verdict, s.facts) in s.types for s in anomalous]),
+            "suspect_accuracy": _share([s.suspects[:1] and s.suspects[0] in s.types for s in anomalous]),
+            "citation_precision": _share(sentences),
+            "parsed": _share([value is not None and bool(found) for _, (value, found) in told]),
+            "declined": _share([s.declined for s in sheets]),
+            "mle_compared": _mle(compared),
+            "accuracy_compared": _share([read_answer(s.told)[0] is s.case.anomalous for s in sheets]),
+            "type_accuracy_compared": _share([s.named(s.told, s.described) in s.types for s in anomalous]),
+        }
+        for scale in ("type", "location", "logic"):
+            out[f"mle_{scale}"] = _mle(full, scale)
+        scores = {
+            "image_auroc": [s.score for s in sheets],
+            "image_auroc_alone": [s.alone for s in sheets],
+            "image_auroc_compared": [s.compared for s in sheets],
+            "image_auroc_detector": [s.evidence[0].values["score"] for s in sheets],
+        }
+        for name, values in scores.items():
+            # A model that is about to say something else gives no probability: it knows neither way.
+            out[name] = image_auroc(labels, [0.5 if v is None else v for v in values])
+        return out
+
+    def _sheet(self, number: int, row: dict[str, Any]) -> Sheet:
+        case, found = read_case(row)
+        if not self.references:
+            case = replace(case, references=())
+        facts: list[Fact] = []
+        if self.facts:
+            listed = self._index.defects(case.category, DEFECTS)
+            order = np.random.default_rng([self.seed, number]).permutation(len(listed))
+            facts = [listed[i] for i in order] + self._index.find(case.category, "", "object")[:1]
+        return Sheet(case, found, facts)
+
+    def _unseen(self, number: int, sheet: Sheet) -> str:
+        story = Story(
+            sheet.case, sheet.found.looks, numbered(sheet.facts), np.random.default_rng([self.seed, number, 1])
+        )
+        return unseen_question(story, HELD_OUT_PROPERTIES)[0]
+
+    def _holds(self, sheet: Sheet, sentence: Any) -> bool:
+        return not problems_of(
+            sentence, _by_alias(sheet.facts), {item.id: item for item in sheet.evidence}, self._types
+        )
+
+
+@dataclass(frozen=True)
+class _Reply:
+    text: str
+    true: float | None
+
+
+class _Asking:
+    """Asks a model of transformers in batches, greedily."""
+
+    def __init__(self, model: Any, processor: Any) -> None:
+        from agent.vlm.chat import citation_tokens
+
+        self.model, self.processor = model, processor
+        self.citations = citation_tokens(processor.tokenizer)
+
+    def __call__(
+        self, sheets: Sequence[Sheet], texts: Sequence[str], most: int, *, close_up: bool = True
+    ) -> Iterator[tuple[Sheet, _Reply]]:
+        """Each sheet with the reply to its text.
+
+        Args:
+            sheets: the cases.
+            texts: what to ask of each.
+            most: tokens of a reply.
+            close_up: show it, where there is one.
+        """
+        # Prompts of like length side by side, so that little is padding.
+        order = sorted(range(len(sheets)), key=lambda i: len(texts[i]))
+        for at in range(0, len(order), BATCH):
+            asked = [(sheets[i], texts[i], self._photos(sheets[i], close_up)) for i in order[at : at + BATCH]]
+            yield from zip([sheet for sheet, _, _ in asked], self._replies(asked, most), strict=True)
+
+    @staticmethod
+    def _photos(sheet: Sheet, close_up: bool) -> tuple[Views, list[Photo]]:
+        shown = close_up and sheet.found.close_up is not None
+        photos: list[Photo] = [sheet.case.test, *sheet.case.references]
+        if shown and sheet.found.close_up is not None:
+            photos.append(sheet.found.close_up)
+        return Views(len(sheet.case.references), shown), photos
+
+    def _replies(self, asked: Sequence[tuple[Sheet, str, tuple[Views, list[Photo]]]], most: int) -> list[_Reply]:
+        import torch
+        from transformers import LogitsProcessorList
+
+        from agent.vlm.chat import NeverSaid
+        from training.sfe.rows import conversation
+
+        made = [conversation(text, "", photos, views) for _, text, (views, photos) in asked]
+        prompts = [
+            self.processor.apply_chat_template(m["prompt"], add_generation_prompt=True, tokenize=False) for m in made
+        ]
+        inputs = self.processor(
+            text=prompts, images=[photo for m in made for photo in m["images"]], return_tensors="pt", padding=True
+        ).to(self.model.device, self.model.dtype)
+        absent = [[token for alias, token in self.citations.items() if alias not in prompt] for prompt in prompts]
+        with torch.inference_mode():
+            out = self.model.generate(
+                **inputs,
+                max_new_tokens=most,
+                do_sample=False,
+                output_scores=True,
+                return_dict_in_generate=True,
+                logits_processor=LogitsProcessorList([NeverSaid(absent)]),
+            )
+        texts = self.processor.batch_decode(out.sequences[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        first = torch.log_softmax(out.scores[0].float(), -1)
+        return [_Reply(text.strip(), self._true(row)) for text, row in zip(texts, first, strict=True)]
+
+    def _true(self, logprobs: Any) -> float | None:
+        from langchain_core.messages import AIMessage
+
+        from agent.vlm.chat import probability_true
+
+        values, ids = logprobs.topk(min(20, len(logprobs)))
+        top = [
+            {"token": self.processor.tokenizer.decode([int(id)]), "logprob": float(value)}
+            for value, id in zip(values, ids, strict=True)
+            if math.isfinite(float(value))
+        ]
+        return probability_true(
+            AIMessage(content="", response_metadata={"logprobs": {"content": [{"top_logprobs": top}]}})
+        )
+
+
+def _by_alias(facts: Sequence[Fact]) -> dict[str, Fact]:
+    return {f"F{i}": fact for i, fact in enumerate(facts, 1)}
+
+
+def _pairs(sheet: Sheet) -> list[tuple[str, str]]:
+    return [(item.id, item.summary) for item in sheet.evidence]
+
+
+def _share(right: Sequence[object]) -> Metric:
+    return mean([Value(str(i), float(bool(r)), str(i)) for i, r in enumerate(right)])
+
+
+def _mle(scores: Sequence[MleScore], scale: str = "mean") -> Metric:
+    values = [(i, getattr(score, scale)) for i, score in enumerate(scores)]
+    return mean([Value(str(i), float(value), str(i)) for i, value in values if value is not None])

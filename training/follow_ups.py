@@ -1,0 +1,115 @@
+"""Questions besides the verdict, with their answers: closed ones, open ones, and some that no photo can answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.vlm.prompt import DECLINED
+from training.draw.scene import Case
+from training.preference.scene import PLACES
+from training.story import Story, join, words
+
+UNSEEN_PROPERTIES = (
+    "weight", "price", "age", "hardness", "temperature", "smell", "electrical resistance", "tensile strength", "batch number",
+    "serial number", "date of manufacture", "country of origin", "supplier", "alloy", "melting point", "density", "moisture content",
+    "service life", "delivery date", "order number", "wall thickness", "inner diameter", "chemical composition", "noise level",
+    "residual stress", "magnetic field", "operating voltage", "torque", "air pressure inside", "customer", "machine number",
+    "shift it was made in", "storage time", "surface temperature", "elasticity", "thermal conductivity", "leak rate",
+    "coating thickness", "bending strength", "friction", "taste", "acidity", "current through it", "fatigue limit", "scrap rate",
+)  # fmt: skip
+"""What no photo shows."""
+HELD_OUT_PROPERTIES = (
+    "mass", "cost", "production line", "impact strength", "odour", "insulation resistance", "expiry date", "roughness in micrometres",
+    "purchase date", "volume", "water absorption", "stiffness",
+)  # fmt: skip
+"""Kept from training, to ask an agent for."""
+UNSEEN_SIDES = ("back", "underside", "inside", "hidden side", "far side", "core")
+_FRAMES = (
+    "What is the {} of the part?", "What is its {}?", "Can you tell the {} of this part?", "How high is the {}?",
+    "Please give the {}.", "Which {} does it have?", "Do you know the {}?", "Is the {} within its limits?",
+)  # fmt: skip
+_SIDE_FRAMES = (
+    "Is the {} free of defects?", "Is there a crack on the {}?", "What does the {} look like?", "Does the {} show a scratch?",
+)  # fmt: skip
+
+
+def unseen_question(story: Story, properties: Sequence[str] = UNSEEN_PROPERTIES) -> tuple[str, str]:
+    """A question that the photo does not allow to be answered, and the reply that says so."""
+    if properties is UNSEEN_PROPERTIES and story.rng.random() < 0.3:
+        side = story.say(*UNSEEN_SIDES)
+        return story.say(*_SIDE_FRAMES).format(side), f"{DECLINED}: the {side} cannot be seen in it."
+    name = story.say(*properties)
+    return story.say(*_FRAMES).format(name), f"{DECLINED}: the {name} cannot be seen in it."
+
+
+def another_question(story: Story, types: Sequence[str]) -> tuple[str, str]:
+    """A question besides the verdict, with its answer.
+
+    Args:
+        story: of the case.
+        types: defects that such parts have.
+    """
+    choice = story.rng.random()
+    if choice < 0.25:
+        return unseen_question(story)
+    return open_question(story) if choice < 0.65 else closed_question(story, types)
+
+
+def open_question(story: Story) -> tuple[str, str]:
+    """Where, how large, of what kind, whence, with what effect, what to do."""
+    case, name = story.case, words(story.type or "")
+    place = story.say("Where is the defect?", "Where is it?", "In which part of the image is the defect?")
+    size = story.say("How large is it?", "What size is the defect?", "How big is the region?")
+    kind = story.say("What kind of defect is it?", "Which defect is it?", "What is it?", "Of what type is the defect?")
+    cause = story.say("What causes it?", "What is the likely cause?", "Where does such a defect come from?")
+    effect = story.say("What does it do to the part?", "Why does it matter?", "What is the consequence?")
+    remedy = story.say("What should be done?", "What do you recommend?", "How is it put right?")
+    question = story.say(place, size, kind, kind, cause, effect, remedy)
+    if not case.anomalous:
+        return question, join(story.heat(), story.quiet())
+    if question == place:
+        return question, join(story.where() if story.hit else story.heat(), story.against())
+    if question == size and "measure" in story.values and story.hit:
+        return question, join(story.size(), story.shape())
+    facts = {cause: "cause", effect: "impact", remedy: "remedy"}
+    cite = story.by.get((story.type, facts.get(question, "")))
+    if cite is None:
+        return question, story.kind()
+    said = {
+        cause: (f"The usual cause of {name} is in the facts [{cite}].", f"For {name} the facts give the cause [{cite}]."),
+        effect: (f"What {name} does to the part is in the facts [{cite}].", f"For {name} the facts give the effect [{cite}]."),
+        remedy: (f"The remedy for {name} is in the facts [{cite}].", f"For {name} the facts say what to do [{cite}]."),
+    }  # fmt: skip
+    return question, join(story.kind(), story.say(*said[question]))
+
+
+def closed_question(story: Story, types: Sequence[str]) -> tuple[str, str]:
+    """A question for True or False: about a kind, about acceptance, about a place."""
+    true = [d.defect_type for d in story.case.defects]
+    choice = story.rng.random()
+    if choice < 0.45 and types:
+        asked = true[0] if true and story.rng.random() < 0.5 else str(story.rng.choice(list(types)))
+        question = story.say(
+            f"Is there a defect of the type {words(asked)}?", f"Does the part show the defect {words(asked)}?"
+        )
+        if asked in true:
+            return question, join("True.", story.heat(), story.kind())
+        return question, join("False.", story.heat(), story.kind() if true else story.quiet())
+    if choice < 0.75:
+        question = story.say("Is the part free of defects?", "Can the part be accepted?")
+        if not true:
+            return question, join("True.", story.heat(), story.quiet())
+        return question, join("False.", story.heat(), story.kind(), story.consequences())
+    here = _place(story.case) if true else None
+    asked = here if here and story.rng.random() < 0.5 else str(story.rng.choice(PLACES))
+    question = story.say(f"Is there a defect in the {asked} of the image?", f"Does the {asked} show a defect?")
+    if here == asked:
+        return question, join("True.", story.heat(), story.kind())
+    return question, join("False.", story.heat(), story.kind() if true else story.quiet())
+
+
+def _place(case: Case) -> str:
+    """Where the first drawn defect is: the word of the ninth of the photo that its box's middle lies in."""
+    size = case.test.shape[0]
+    x0, y0, x1, y1 = case.defects[0].box
+    return PLACES[min(2, int(3 * (y0 + y1) / 2 / size)) * 3 + min(2, int(3 * (x0 + x1) / 2 / size))]

@@ -1,0 +1,108 @@
+"""What is written beside a trained model: how it came about, for programs and for people."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from training.sfe.arguments import OF_A_NEW_MODEL, SfeArguments
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+    from trl import ModelConfig
+
+
+@dataclass(frozen=True)
+class Data:
+    """What was learnt from."""
+
+    kind: str
+    name: str
+    digest: str
+    """SHA-256 of the AD-PL file, or of what drawn cases were asked for: the same request draws the same cases."""
+
+    @classmethod
+    def of(cls, file: Path, kind: str) -> Data:
+        """Described by a file."""
+        with file.open("rb") as opened:
+            return cls(kind, file.name, hashlib.file_digest(opened, "sha256").hexdigest())
+
+
+def write_card(folder: Path, arguments: SfeArguments, models: ModelConfig, trainer: Trainer, data: Data) -> None:
+    """`training.json` with every setting that shaped the model, and a model card, `README.md`, with its numbers."""
+    described = asdict(arguments)
+    if models.model_name_or_path is not None:  # Its sizes are its own, whatever the defaults say.
+        for name in OF_A_NEW_MODEL:
+            del described[name]
+    figures = numbers(trainer.state.log_history)
+    speed = throughput(trainer)
+    start = None if models.model_name_or_path is None else Path(models.model_name_or_path).name
+    lora = {"rank": models.lora_r, "alpha": models.lora_alpha} if models.use_peft else None
+    run = {
+        "batch": trainer.args.train_batch_size * trainer.args.gradient_accumulation_steps * trainer.args.world_size,
+        "learning_rate": trainer.args.learning_rate,
+        "weight_decay": trainer.args.weight_decay,
+        "seed": trainer.args.seed,
+    }
+    card = {
+        "stage": "sft", "steps": trainer.state.global_step, "start": start, "lora": lora, "data": asdict(data), **run, **described,
+        "figures": figures, "throughput": speed,
+    }  # fmt: skip
+    (folder / "training.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in figures.items())
+    lines = [
+        "# Model card",
+        f"Supervised fine-tuning with self-guided fact enhancement, {card['steps']} steps of {run['batch']} rows, from "
+        f"{start or 'random weights around a trained encoder'}{'' if lora is None else f', LoRA of rank {models.lora_r}'}.",
+        f"Data: {data.kind}, `{data.name}`, SHA-256 `{data.digest}`.",
+        "Frozen: vision encoder, and the word embeddings where they read facts. Trained: adaptor, fusion attention, language model.",
+        f"## Numbers\n\n| figure | last value |\n|---|---|\n{rows}" if rows else "## Numbers\n\nNone were taken.",
+        "## Recipe\n\n```yaml\n" + "\n".join(f"{k}: {v}" for k, v in {**run, **described}.items()) + "\n```",
+    ]
+    (folder / "README.md").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+
+
+def numbers(log: list[dict[str, float]]) -> dict[str, float]:
+    """The last value of the loss and of each figure of an evaluation."""
+    wanted = {
+        key: float(value)
+        for entry in log
+        for key, value in entry.items()
+        if key == "loss" or (key.startswith("eval_") and not key.endswith(("runtime", "per_second")))
+    }
+    return dict(sorted(wanted.items()))
+
+
+def throughput(trainer: Trainer) -> dict[str, float]:
+    """Samples a second, and the share of this machine's measured matrix-multiply peak that went into the language model.
+
+    Operations are counted as 6 a parameter and token, the trainer's own estimate; the vision encoder is not in them.
+    """
+    last: dict[str, Any] = next((e for e in reversed(trainer.state.log_history) if "train_runtime" in e), {})
+    if not last:
+        return {}
+    flops = float(last["total_flos"]) / float(last["train_runtime"])
+    peak = matmul_peak(trainer.args.device, torch.bfloat16 if trainer.args.bf16 else torch.float32)
+    return {
+        "samples_per_second": float(last["train_samples_per_second"]),
+        "share_of_matmul_peak": flops / (peak * trainer.args.world_size),
+    }
+
+
+def matmul_peak(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:
+    """Floating-point operations a second of the fastest of several products of two square matrices."""
+    side = 1024 if device.type == "cpu" else 8192
+    a = torch.randn(side, side, device=device, dtype=dtype)
+    best, until = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        start = time.perf_counter()
+        product = a @ a
+        float(product[0, 0])  # waits for the device
+        best = max(best, 2 * side**3 / (time.perf_counter() - start))
+    return best

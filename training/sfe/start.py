@@ -1,0 +1,101 @@
+"""The model that a training begins with: a new sage-nano, a SAGE model, or any InternVL with fresh fusion weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, InternVLConfig
+from trl import ModelConfig
+
+from agent.vlm import Eye, SageConfig, SageForConditionalGeneration, SageProcessor
+from agent.vlm.nano import build_model, build_processor, train_tokenizer
+from knowledge.facts import shipped_pack
+from training.cases import PHOTOS, read_case
+from training.fact_index import FactIndex
+from training.recipe import RecipeError
+from training.sfe.arguments import SfeArguments
+from training.sfe.remembered import remember
+from training.text import Writer
+
+
+def check_start(models: ModelConfig) -> None:
+    """Refuse a model that is not there or is of another kind, before anything is drawn.
+
+    Raises:
+        RecipeError: says what was found.
+    """
+    name = models.model_name_or_path
+    if name is None:
+        return
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise RecipeError(
+            f"model_name_or_path {name!r}: no model there; name one, or run the recipe that makes it first"
+        ) from error
+    if not isinstance(config, InternVLConfig):
+        raise RecipeError(
+            f"model_name_or_path {name!r}: is a {config.model_type} model; expected one of this project, or an InternVL "
+            "in the format of transformers, whose names end in -hf"
+        )
+
+
+def make_new(arguments: SfeArguments, cases: Dataset, eye: Path, seed: int, base: Path) -> None:
+    """A sage-nano with random weights around the trained eye, in the folder `base`; what is there already is kept."""
+    if (base / "config.json").is_file():
+        return
+    encoder = Eye.load(eye).model
+    said = texts(cases, arguments.tokenizer_cases, arguments.seed_of_drawing)
+    tokenizer = train_tokenizer(said, arguments.vocabulary)
+    fresh = build_model(
+        encoder,
+        tokenizer,
+        width=arguments.width,
+        layers=arguments.layers,
+        heads=arguments.heads,
+        ratio=arguments.ratio,
+        seed=seed,
+    )
+    build_processor(tokenizer, encoder.config.image_size, fresh.config.image_seq_length).save_pretrained(base)
+    fresh.save_pretrained(base)
+
+
+def start(arguments: SfeArguments, models: ModelConfig, name: str) -> Any:
+    """Model and processor; the vision tower is frozen, everything else is to be trained.
+
+    Args:
+        arguments: of the recipe.
+        models: in what precision to load it, and with which attention.
+        name: folder or id of a SAGE model, or of an InternVL.
+    """
+    kept: dict[str, Any] = {"dtype": models.dtype, "attn_implementation": models.attn_implementation}
+    model: Any
+    if isinstance(AutoConfig.from_pretrained(name), SageConfig):
+        model = AutoModelForImageTextToText.from_pretrained(
+            name, distinct_patches=arguments.distinct_patches, use_safetensors=True, **kept
+        )
+        processor = AutoProcessor.from_pretrained(name)
+    else:
+        model = SageForConditionalGeneration.from_internvl(name, distinct_patches=arguments.distinct_patches, **kept)
+        processor = SageProcessor.from_internvl(name, tiles=arguments.tiles)
+    if not arguments.fusion:
+        model.without_fusion()
+    model.model.vision_tower.requires_grad_(False)
+    if arguments.remembered:
+        remember(model.model.vision_tower, arguments.remembered)
+    return model, processor
+
+
+def texts(cases: Dataset, count: int, seed: int) -> Iterator[str]:
+    """What is said of the first `count` cases, and all facts: the text of a new tokenizer."""
+    writer, rng = Writer(FactIndex(shipped_pack())), np.random.default_rng(seed)
+    for kept in cases.remove_columns(list(PHOTOS)).take(min(count, len(cases))):
+        for example in writer.examples(*read_case(kept), rng):
+            yield example.text
+            yield example.reply
+    for fact in shipped_pack().facts:
+        yield f"{fact.defect_type} {fact.kind}: {fact.text}"
