@@ -105,13 +105,14 @@ class _Nodes:
         plan = state.get("plan") or Plan(looks=list(CLOSE_LOOKS))
         looks, failed = take_looks(self.tools, state["image_id"], plan.looks, state["evidence"])
         update: Update = {"evidence": looks, "warnings": failed}
-        if state["depth"] == "screen" or (state.get("facts") and not plan.facts):
-            return update  # Nothing is suspected that was not described already.
         wanted = {
             "query": " ".join(plan.facts) or state.get("category") or "defect",
             "defect_types": plan.facts[:2],
             "category": state.get("category"),
         }
+        known = any(item.tool == "query_facts" and item.arguments == wanted for item in state["evidence"])
+        if state["depth"] == "screen" or known:
+            return update
         found = call(self.tools, "query_facts", wanted, len(state["evidence"]) + len(looks) + 1)
         facts = [Fact.model_validate(fact) for fact in found.values["facts"]]
         return {**update, "evidence": [*looks, found], "facts": facts}

@@ -49,8 +49,11 @@ GOOD = "True. The upper left stands out in the heat map [E1]. This fits the desc
 def test_a_full_inspection_gathers_reasons_and_reports() -> None:
     vlm = scripted(PLAN, SUSPECTS, (GOOD, 0.9))
     state = run(vlm)
-    assert [e.tool for e in state["evidence"]] == ["heatmap", "zoom", "measure", "compare", "query_facts"]
-    assert [e.id for e in state["evidence"]] == ["E1", "E2", "E3", "E4", "E5"]
+    tools = ["heatmap", "zoom", "measure", "compare", "query_facts", "query_facts"]
+    assert [e.tool for e in state["evidence"]] == tools
+    assert [e.id for e in state["evidence"]] == [f"E{i}" for i in range(1, 7)]
+    # First which defects there are, then what is known of those it suspects.
+    assert [e.arguments["defect_types"] for e in state["evidence"][-2:]] == [[], ["scratch", "stain"]]
     assert state["category"] == "metal_surface"
     assert len(state["facts"]) == 9
     assert state["vlm_score"] == pytest.approx(0.9)
@@ -87,9 +90,9 @@ def test_a_model_that_asks_for_nothing_still_gets_heat_map_and_facts() -> None:
 def test_what_was_asked_for_first_is_still_wanted_when_the_second_plan_leaves_it_out() -> None:
     vlm = scripted(("looks: zoom\nfacts: scratch, stain", None), ("looks: measure", None), (GOOD, 0.9))
     state = run(vlm)
-    assert [e.tool for e in state["evidence"]] == ["heatmap", "zoom", "measure", "query_facts"]
+    assert [e.tool for e in state["evidence"]] == ["heatmap", "zoom", "query_facts", "measure"]
     assert [e.id for e in state["evidence"]] == ["E1", "E2", "E3", "E4"]
-    assert state["evidence"][-1].arguments["defect_types"] == ["scratch", "stain"]
+    assert state["evidence"][2].arguments["defect_types"] == ["scratch", "stain"]  # not looked up a second time
 
 
 def test_a_look_that_fails_is_told_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +104,7 @@ def test_a_look_that_fails_is_told_and_loses_nothing(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(toolbox, "measure_region", fails)
     state = run(scripted(PLAN, SUSPECTS, (GOOD, 0.9)))
-    assert [e.tool for e in state["evidence"]] == ["heatmap", "zoom", "compare", "query_facts"]
+    assert [e.tool for e in state["evidence"]] == ["heatmap", "zoom", "compare", "query_facts", "query_facts"]
     assert "measure failed: the lamp is off" in state["warnings"]
 
 

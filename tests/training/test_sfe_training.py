@@ -174,9 +174,9 @@ def test_citations_and_control_marks_are_single_tokens(run: SimpleNamespace) -> 
 def test_a_verdict_opens_with_a_whole_word(kept: Path) -> None:
     """The verdict's probability is read from the first token: `T` would be no word to look for."""
     from datasets import load_from_disk
-    from training.sfe.start import texts
 
     from agent.vlm.nano import train_tokenizer
+    from training.sfe.start import texts
 
     tokenizer = train_tokenizer(texts(load_from_disk(kept), 300, 0), 3072)
     assert tokenizer.tokenize("True. It is.")[:2] == ["True", "."]
@@ -257,7 +257,6 @@ def kept(tmp_path_factory: pytest.TempPathFactory, cheap_looks: Any) -> Path:
 
 def rows_of(folder: Path, **more: Any) -> Iterator[dict[str, Any]]:
     from training.sfe.rows import Telling, rows
-
     from training.text import TASKS
 
     settings: dict[str, Any] = {
@@ -384,3 +383,216 @@ def test_what_is_held_out_is_never_drawn(kept: Path) -> None:
     rows = load_from_disk(kept)
     assert not set(rows["family"]) & HELD_OUT_FAMILIES
     assert not {name for row in rows["defects"] for name, _, _ in json.loads(row)} & HELD_OUT_TYPES
+
+
+# --- other beginnings, other data, several processes ---
+
+
+def test_a_photo_that_comes_again_is_looked_up(eye: Path) -> None:
+    from agent.vlm import SageVisionModel
+    from training.sfe.remembered import remember
+
+    tower = SageVisionModel.from_pretrained(eye).eval().requires_grad_(False)
+    photos = torch.rand(3, 3, SIDE, SIDE) * 2 - 1
+    expected = tower(photos).last_hidden_state
+    looked = []
+    inner = tower.forward
+
+    def counted(pixel_values: Any, **kwargs: Any) -> Any:
+        looked.append(len(pixel_values))
+        return inner(pixel_values, **kwargs)
+
+    tower.forward = counted
+    remember(tower, 2)
+    for _ in range(2):
+        seen = tower(photos[[0, 1, 2, 0]]).last_hidden_state
+        assert torch.allclose(seen, expected[[0, 1, 2, 0]], atol=2e-3)
+    assert looked == [3, 1]  # one more than it may keep
+
+
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few ranked answers with their photos."""
+    from training.make import Order, make
+
+    folder = tmp_path_factory.mktemp("adpl")
+    assert list(make(Order(pairs=5, seed=3, size=64), folder, processes=1))[-1] == 5
+    return folder / "train.jsonl"
+
+
+def test_ranked_answers_become_rows_with_the_best_answer(ranked: Path) -> None:
+    from training.adpl import PreferenceRecord
+    from training.adpl_file import read_adpl
+    from training.sfe.adpl_rows import adpl_rows
+
+    records = [r for r in read_adpl(ranked) if isinstance(r, PreferenceRecord)]
+    made = adpl_rows(ranked, None)
+    assert len(made) == 5 * len(records)
+    for i, record in enumerate(records):
+        for q, question in enumerate(record.question_answer):
+            row = made[5 * i + q]
+            said = row["prompt"][-1]["content"][-1]["text"]
+            assert said.endswith(f"Question: {question.question_en}")
+            assert row["completion"][0]["content"][0]["text"] == question.answer_options[0].answer_en
+            assert len(row["images"]) == 2
+            assert said.count("[F") == len(record.facts or ())
+    alone = adpl_rows(ranked, None, facts=False, references=False)[0]
+    assert len(alone["images"]) == 1
+    assert "Facts:" not in alone["prompt"][-1]["content"][-1]["text"]
+
+
+def test_a_faulty_file_of_answers_is_refused(tmp_path: Path) -> None:
+    from training.sfe.adpl_rows import adpl_rows
+
+    file = tmp_path / "broken.jsonl"
+    with pytest.raises(RecipeError, match=r"^adpl .*broken.jsonl': no file there"):
+        adpl_rows(file, None)
+    file.write_text('{"domain": "nut"}\n', encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"record 1.*sage-iad data check"):
+        adpl_rows(file, None)
+    file.write_text("", encoding="utf-8")
+    with pytest.raises(RecipeError, match="holds no record|is empty"):
+        adpl_rows(file, None)
+
+
+@pytest.fixture(scope="module")
+def internvl(tmp_path_factory: pytest.TempPathFactory, run: SimpleNamespace) -> Path:
+    """A random InternVL of transformers' own classes that cuts photos into tiles."""
+    from transformers import (
+        AutoProcessor,
+        InternVLConfig,
+        InternVLForConditionalGeneration,
+        InternVLProcessor,
+        InternVLVisionConfig,
+        Qwen2Config,
+    )
+    from transformers.models.got_ocr2.image_processing_got_ocr2 import GotOcr2ImageProcessor
+
+    from agent.vlm.sfe import MARKS
+
+    folder, ours = tmp_path_factory.mktemp("internvl"), AutoProcessor.from_pretrained(run.folder)
+    tokenizer = ours.tokenizer
+    assert all(mark in tokenizer.get_vocab() for mark in MARKS)
+    vision = InternVLVisionConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, image_size=56, patch_size=14
+    )
+    text = Qwen2Config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    token = tokenizer.vocab["<IMG_CONTEXT>"]
+    config = InternVLConfig(vision_config=vision, text_config=text, image_token_id=token, image_seq_length=4)
+    InternVLForConditionalGeneration(config).save_pretrained(folder)
+    images = GotOcr2ImageProcessor(size={"height": 56, "width": 56}, max_patches=2)
+    InternVLProcessor(
+        images, tokenizer, ours.video_processor, image_seq_length=4, chat_template=ours.chat_template
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_an_internvl_learns_from_ranked_answers_in_full_or_by_adapters(
+    run: SimpleNamespace, internvl: Path, ranked: Path, cheap_looks: Any, tmp_path: Path, lora: bool
+) -> None:
+    """Exactly the parts that the method trains change; what comes out is a whole model with a card."""
+    from transformers import AutoProcessor
+
+    from agent.vlm import SageForConditionalGeneration
+    from training.sfe.train import train_sfe
+
+    start = SageForConditionalGeneration.from_internvl(internvl).state_dict()
+    overrides = [
+        f"model_name_or_path={internvl}", f"adpl={ranked}", f"output_dir={tmp_path / 'run'}", "tiles=2", "distinct_patches=4",
+        "max_steps=10", "learning_rate=0.01", f"use_peft={str(lora).lower()}", "lora_r=4", "logging_steps=5",
+    ]  # fmt: skip
+    folder = train_sfe(run.recipe, overrides, lambda _: cheap_looks)
+    model = load(folder)
+    assert isinstance(model, SageForConditionalGeneration)
+    after = model.state_dict()
+    assert after.keys() == start.keys()
+    moved = {name for name in after if not torch.equal(after[name], start[name])}
+    assert not any("vision_tower" in name for name in moved)
+    for part in (
+        "fact_fusion.out",
+        "multi_modal_projector.linear_1",
+        "layers.0.self_attn.q_proj",
+        "layers.0.mlp.up_proj",
+    ):
+        assert any(part in name for name in moved), part
+    words = {name for name in moved if "embed_tokens" in name or "lm_head" in name or "layernorm" in name}
+    assert bool(words) is not lora
+    assert not list(folder.glob("*.bin"))
+    card = json.loads((folder / "training.json").read_text())
+    assert card["stage"] == "sft"
+    assert card["lora"] == ({"rank": 4, "alpha": 32} if lora else None)
+    assert len(card["data"]["digest"]) == 64
+    assert 0 < card["throughput"]["share_of_matmul_peak"] < 1
+    assert card["data"]["digest"] in (folder / "README.md").read_text()
+    processor = AutoProcessor.from_pretrained(folder)
+    assert processor.image_processor.crop_to_patches
+    assert processor.image_processor.max_patches == 2
+
+
+def test_the_checkpoint_that_does_best_in_the_exam_is_kept(
+    run: SimpleNamespace, cheap_looks: Any, tmp_path: Path
+) -> None:
+    """The exam is the real one; its figures, not the loss, choose the checkpoint."""
+    from evals.exam import Exam
+    from training.sfe.train import train_sfe
+
+    given = iter([3.0, 2.0])
+    sat = []
+
+    class Marked(Exam):
+        def __call__(self, model: Any, processor: Any) -> dict[str, float]:
+            figures = super().__call__(model, processor)
+            sat.append({name: p.clone() for name, p in model.state_dict().items()})
+            assert 1 <= figures["mle"] <= 5
+            return figures | {"mle": next(given)}
+
+    overrides = [
+        f"output_dir={tmp_path / 'run'}", f"exam_dir={tmp_path / 'exam'}", "exam_cases=4", "max_steps=2", "save_steps=1",
+        "eval_strategy=steps", "eval_steps=1", "load_best_model_at_end=true", "metric_for_best_model=eval_mle",
+        "greater_is_better=true", "tasks=[alone, judge]",
+    ]  # fmt: skip
+    folder = train_sfe(run.recipe, overrides, lambda _: cheap_looks, Marked)
+    best = load(folder).state_dict()
+    assert all(torch.equal(value, sat[0][name]) for name, value in best.items() if name in sat[0])
+    assert not all(torch.equal(sat[1][name], sat[0][name]) for name in sat[0])
+    figures = json.loads((folder / "training.json").read_text())["figures"]
+    assert figures["eval_mle"] == 2.0
+    assert "eval_loss" in figures
+    assert "| eval_mle |" in (folder / "README.md").read_text()
+
+
+@pytest.mark.slow  # two processes import everything
+def test_two_processes_train_as_one_does(run: SimpleNamespace, eye: Path, cheap_looks: Any, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    from agent.vlm.eye import weights_revision
+    from training.cases import kept_cases
+    from training.recipe import read
+
+    kept_cases(tmp_path / "cases", 8, 5_000_000, cheap_looks, processes=1, eye=weights_revision(eye))
+    assert read(run.recipe, [])["cases"] == 8
+    losses = {}
+    for processes in (1, 2):
+        out = tmp_path / f"run{processes}"
+        overrides = [
+            f"output_dir={out}", f"cases_dir={tmp_path / 'cases'}", f"per_device_train_batch_size={4 // processes}",
+            "max_steps=3", "save_steps=3",
+        ]  # fmt: skip
+        launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes), "--num_machines", "1"]
+        launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "agent"]
+        done = subprocess.run(
+            [sys.executable, *launch, "train", "sfe", "--config", str(run.recipe), *overrides],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        log = json.loads((out / "checkpoint-3" / "trainer_state.json").read_text())["log_history"]
+        losses[processes] = [entry["loss"] for entry in log if "loss" in entry]
+    assert losses[1] == pytest.approx(losses[2], abs=1e-4)
+    assert len(losses[1]) == 3

@@ -18,7 +18,7 @@ from knowledge.facts import Fact, shipped_pack
 from tools.evidence import Evidence
 from tools.regions import PLACES, place_of_box
 from training import follow_ups
-from training.draw.families import BY_NAME, FAMILIES
+from training.draw.families import FAMILIES
 from training.draw.scene import Case, draw_case
 from training.fact_index import KINDS, FactIndex, numbered
 from training.follow_ups import HELD_OUT_PROPERTIES, UNSEEN_PROPERTIES, UNSEEN_SIDES
