@@ -8,6 +8,7 @@ import re
 from base64 import b64decode, b64encode
 from hashlib import sha256
 
+import numpy as np
 import pytest
 from PIL import Image
 from reports import (
@@ -23,7 +24,7 @@ from reports import (
 )
 
 from agent.render.html import notebook_html, report_html
-from agent.render.overlay import overlay
+from agent.render.overlay import attention, overlay
 from agent.report import CitedFact, InspectionReport, ReasoningStep, Verdict
 
 
@@ -140,3 +141,22 @@ def test_notebook_frame_holds_the_page_and_links_within_itself() -> None:
     assert links
     assert all(link.startswith("about:srcdoc#") for link in links)
     assert html.escape("<!doctype html>") in notebook_html(hostile_report())
+
+
+def test_where_the_model_looked_stands_beside_the_facts_it_was_shown() -> None:
+    facts = [CitedFact(id=id_, text=id_, source="s") for id_ in ("one", "two", "three")]
+    report = hostile_report(facts=facts, reasoning=[], findings=[])
+    photo = drawn_photo()
+    corner = np.zeros((8, 8), np.float32)
+    corner[:4, :4] = 1
+    seen = [corner, 1 - corner]
+    page = report_html(report, overlay=None, photo=photo, attended=seen)
+    assert page.count('alt="The photo, lit where the model looked for this fact"') == 2
+    assert "Looked at" in page
+    plain = report_html(report, overlay=None, photo=photo)
+    assert "Looked at" not in plain
+    lit = np.asarray(attention(photo, seen[0]), np.float32).sum(-1)
+    dark = np.asarray(attention(photo, seen[1]), np.float32).sum(-1)
+    hot = np.asarray(Image.fromarray(seen[0]).resize(photo.size)) > 0.9
+    assert lit[hot].mean() > dark[hot].mean() + 50
+    assert lit[~hot].mean() < dark[~hot].mean()

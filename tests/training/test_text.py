@@ -220,7 +220,8 @@ def test_open_questions_are_answered_from_the_evidence(cases: list[Told], cheap_
             question, reply = follow_ups.open_question(story)
             heat, measure = (story.values.get(tool) for tool in ("heatmap", "measure"))
             if question.startswith(("Where is", "In which part")) and story.hit:
-                assert heat and heat["regions"][0]["place"] in reply
+                assert heat is not None
+                assert heat["regions"][0]["place"] in reply
                 seen.add("where")
             if question.startswith(("How large", "How big", "What size")) and story.hit and measure:
                 assert f"{measure['length_px']:.0f} by {measure['width_px']:.0f} px" in reply
