@@ -208,6 +208,11 @@ class SageForConditionalGeneration(_BeginsAtZero, InternVLForConditionalGenerati
             model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
         return model
 
+    def save_pretrained(self, *args: Any, save_original_format: bool = False, **kwargs: Any) -> None:
+        """As of the base class, but with the weights under the names of their modules: a trainer that goes on from a
+        checkpoint loads by those, and would silently pass over InternVL's first names."""
+        super().save_pretrained(*args, save_original_format=save_original_format, **kwargs)
+
     def without_fusion(self) -> None:
         """Leave facts to be read as words alone: the fusion's weights are dropped, for good."""
         del self.model.fact_fusion

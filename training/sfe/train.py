@@ -7,6 +7,7 @@ model trained, the last in full or by LoRA.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -50,6 +51,7 @@ class SfeTrainer(SFTTrainer):
             training = model.training
             told = {f"{metric_key_prefix}_{k}": v for k, v in self.exam(model.eval(), self.processing_class).items()}
             model.train(training)
+            told.setdefault(f"{metric_key_prefix}_mle", -math.inf)  # not one answer could be judged: worse than any
             self.log(told)
             metrics |= told
         return metrics
