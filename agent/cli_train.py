@@ -32,7 +32,7 @@ def train_encoder(config: Config, overrides: Overrides = None) -> None:
 def train_sfe(config: Config, overrides: Overrides = None) -> None:
     """Fine-tune the core model to answer from photos, facts and tool evidence; goes on from the last checkpoint.
 
-    Several processes: accelerate launch -m agent train sfe --config FILE
+    Several processes: accelerate launch -m agent train sfe --config FILE, or torchrun --nproc_per_node N -m agent train ...
     """
     from training.recipe import RecipeError
 

@@ -601,14 +601,13 @@ def test_two_processes_train_as_one_does(run: SimpleNamespace, eye: Path, cheap_
             f"output_dir={out}", f"cases_dir={tmp_path / 'cases'}", f"per_device_train_batch_size={4 // processes}",
             "max_steps=3", "save_steps=3",
         ]  # fmt: skip
-        launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes), "--num_machines", "1"]
-        launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "agent"]
+        # On processors `accelerate launch` starts a single process unless there is MPI; this is what it starts on GPUs.
+        launch = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "-m", "agent", "train", "sfe"]
         done = subprocess.run(
-            [sys.executable, *launch, "train", "sfe", "--config", str(run.recipe), *overrides],
-            capture_output=True,
-            text=True,
+            [sys.executable, *launch, "--config", str(run.recipe), *overrides], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr[-3000:]
+        assert json.loads((out / "model" / "training.json").read_text())["processes"] == processes
         log = json.loads((out / "checkpoint-3" / "trainer_state.json").read_text())["log_history"]
         losses[processes] = [entry["loss"] for entry in log if "loss" in entry]
     assert losses[1] == pytest.approx(losses[2], abs=1e-4)

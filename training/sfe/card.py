@@ -45,6 +45,7 @@ def write_card(folder: Path, arguments: SfeArguments, models: ModelConfig, train
     start = None if models.model_name_or_path is None else Path(models.model_name_or_path).name
     lora = {"rank": models.lora_r, "alpha": models.lora_alpha} if models.use_peft else None
     run = {
+        "processes": trainer.args.world_size,
         "batch": trainer.args.train_batch_size * trainer.args.gradient_accumulation_steps * trainer.args.world_size,
         "learning_rate": trainer.args.learning_rate,
         "weight_decay": trainer.args.weight_decay,
