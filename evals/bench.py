@@ -56,6 +56,7 @@ def bench(examples: Path, times: int = TIMES) -> dict[str, Figure]:
     found["cold_inspect_seconds"], found["cold_inspect_peak_mb"] = cold_inspection(examples)
     found.update(warm_inspections(examples, times))
     found["streamed_pairs_per_second"] = streaming()
+    found.update(core_model(times))
     found.update(detectors())
     return found
 
@@ -156,6 +157,18 @@ def detectors() -> dict[str, Figure]:
         measured = detector_figures(shipped("sage-eye"))
     except (OSError, ImportError, subprocess.SubprocessError) as error:
         return {"detectors": Figure(None, "", " ".join(str(error).split()))}
+    return {name: Figure(round(value, 4), unit) for name, (value, unit) in measured.items()}
+
+
+def core_model(times: int = TIMES) -> dict[str, Figure]:
+    """The core model by itself."""
+    from agent.images import InputError
+    from evals.bench_model import model_figures
+
+    try:
+        measured = model_figures(times)
+    except (InputError, OSError) as error:
+        return {"core_model": Figure(None, "", " ".join(str(error).split()))}
     return {name: Figure(round(value, 4), unit) for name, (value, unit) in measured.items()}
 
 

@@ -66,7 +66,7 @@ class TransformersChat(BaseChatModel):
         With a `temperature` above 0 the reply is drawn instead, the same for the same `seed` on the same device; its
         log-probabilities are then those it was drawn by.
         """
-        prompt, inputs = self._inputs(messages)
+        prompt, inputs = self.inputs(messages)
         length = inputs["input_ids"].shape[1]
         limit = int(kwargs.get("max_tokens", self.max_tokens))
         absent = [token for alias, token in self._citations.items() if alias not in prompt]
@@ -93,9 +93,9 @@ class TransformersChat(BaseChatModel):
         from agent.vlm.attended import attended
 
         photo = to_chat(messages)[1][0]
-        return attended(self.model, dict(self._inputs(messages)[1]), photo.width / photo.height, close_up)
+        return attended(self.model, dict(self.inputs(messages)[1]), photo.width / photo.height, close_up)
 
-    def _inputs(self, messages: Sequence[BaseMessage]) -> tuple[str, Any]:
+    def inputs(self, messages: Sequence[BaseMessage]) -> tuple[str, Any]:
         """The prompt of a conversation, and what the model is given."""
         chat, images = to_chat(messages)
         for part in (part for turn in chat for part in turn["content"] if part["type"] == "text"):

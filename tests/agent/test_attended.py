@@ -72,7 +72,7 @@ def test_what_a_fact_saw_in_a_close_up_is_drawn_where_the_close_up_was_taken(sig
 
 def test_a_model_without_fusion_or_a_prompt_without_a_photo_has_none(sighted: Any) -> None:
     photo = Image.new("RGB", (56, 56))
-    inputs = dict(sighted._inputs(asked(photo, labels=("Test image:",), text=TEXT))[1])
+    inputs = dict(sighted.inputs(asked(photo, labels=("Test image:",), text=TEXT))[1])
     assert len(attended(sighted.model, inputs, 1.0)) == 3
     assert attended(sighted.model, {"input_ids": inputs["input_ids"]}, 1.0) == []
     sighted.model.without_fusion()

@@ -55,6 +55,14 @@ def test_streaming_is_fast_enough_to_train_on() -> None:
     assert found.value > 4
 
 
+def test_the_core_model_is_timed_by_itself() -> None:
+    found = bench.core_model(1)
+    assert (found["prefill_seconds"].value or 0) > 0
+    assert (found["decoded_tokens_per_second"].value or 0) > 10
+    if "fusion_share_of_prefill" in found:
+        assert 0 < (found["fusion_share_of_prefill"].value or 0) < 0.5
+
+
 def test_prints_one_json_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def fixed(*_: Any) -> dict[str, Figure]:
         return {"help_seconds": Figure(0.3, "s"), "warm_full_seconds": Figure(None, "s", "no weights")}
