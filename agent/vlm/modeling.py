@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -208,10 +209,10 @@ class SageForConditionalGeneration(_BeginsAtZero, InternVLForConditionalGenerati
             model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
         return model
 
-    def save_pretrained(self, *args: Any, save_original_format: bool = False, **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: str | PathLike[Any], **kwargs: Any) -> None:
         """As of the base class, but with the weights under the names of their modules: a trainer that goes on from a
         checkpoint loads by those, and would silently pass over InternVL's first names."""
-        super().save_pretrained(*args, save_original_format=save_original_format, **kwargs)
+        super().save_pretrained(save_directory, **{"save_original_format": False, **kwargs})
 
     def without_fusion(self) -> None:
         """Leave facts to be read as words alone: the fusion's weights are dropped, for good."""

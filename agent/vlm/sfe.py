@@ -40,11 +40,12 @@ def distinctness(test: Tensor, reference: Tensor | None) -> Tensor:
     Returns:
         (N,), 0 to 2.
     """
-    unit = normalize(test.float(), dim=-1)
-    if reference is not None and len(reference):
-        return 1 - (unit @ normalize(reference.float(), dim=-1).T).amax(-1)
-    own = unit @ unit.T
-    return 1 - (own.sum(-1) - own.diagonal()) / max(1, len(test) - 1)
+    with torch.autocast(test.device.type, enabled=False):  # half precision would blur what differs little
+        unit = normalize(test.float(), dim=-1)
+        if reference is not None and len(reference):
+            return 1 - (unit @ normalize(reference.float(), dim=-1).T).amax(-1)
+        own = unit @ unit.T
+        return 1 - (own.sum(-1) - own.diagonal()) / max(1, len(test) - 1)
 
 
 def distinct_patches(test: Tensor, reference: Tensor | None, k: int) -> Tensor:

@@ -21,12 +21,13 @@ def remember(tower: nn.Module, photos: int) -> None:
         keys = [hashlib.blake2b(photo.numpy().tobytes(), digest_size=16).digest() for photo in pixel_values.cpu()]
         new = {key: i for i, key in enumerate(keys) if key not in kept}
         fresh: dict[bytes, Tensor] = {}
-        if new:
-            with torch.no_grad():
+        # Mixed precision would blur the distances between patches, which inference computes in full.
+        with torch.no_grad(), torch.autocast(pixel_values.device.type, enabled=False):
+            if new:
                 seen = forward(pixel_values[list(new.values())], **kwargs).last_hidden_state
-            fresh = dict(zip(new, seen.half().cpu(), strict=True))
-            kept.update({key: fresh[key] for key in list(fresh)[: max(0, photos - len(kept))]})
-        hidden = torch.stack([fresh[key] if key in fresh else kept[key] for key in keys])
+                fresh = dict(zip(new, seen.half().cpu(), strict=True))
+                kept.update({key: fresh[key] for key in list(fresh)[: max(0, photos - len(kept))]})
+            hidden = torch.stack([fresh[key] if key in fresh else kept[key] for key in keys])
         return BaseModelOutputWithPooling(last_hidden_state=hidden.to(pixel_values.device, pixel_values.dtype))
 
     tower.forward = look

@@ -95,7 +95,7 @@ def train_sfe(
                 )
             make_new(arguments, cases, eye, run.seed, out / "base")
     model, processor = start(arguments, models, name)
-    peft = get_peft_config(models)
+    peft: Any = get_peft_config(models)
     if peft is not None:
         peft.target_modules = peft.target_modules or LORA_TARGETS
         peft.modules_to_save = peft.modules_to_save or TRAINED_IN_FULL
