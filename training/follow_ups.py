@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.vlm.prompt import DECLINED
-from training.draw.scene import Case
-from training.preference.scene import PLACES
+from training.preference.scene import PLACES, places_of
 from training.story import Story, join, words
 
 UNSEEN_PROPERTIES = (
@@ -69,8 +68,10 @@ def open_question(story: Story) -> tuple[str, str]:
         return question, join(story.heat(), story.quiet())
     if question == place:
         return question, join(story.where() if story.hit else story.heat(), story.against())
-    if question == size and "measure" in story.values and story.hit:
-        return question, join(story.size(), story.shape())
+    if question == size:
+        if "measure" in story.values and story.hit:
+            return question, join(story.size(), story.shape())
+        return question, f"{DECLINED}: no region of it was measured."
     facts = {cause: "cause", effect: "impact", remedy: "remedy"}
     cite = story.by.get((story.type, facts.get(question, "")))
     if cite is None:
@@ -100,16 +101,9 @@ def closed_question(story: Story, types: Sequence[str]) -> tuple[str, str]:
         if not true:
             return question, join("True.", story.heat(), story.quiet())
         return question, join("False.", story.heat(), story.kind(), story.consequences())
-    here = _place(story.case) if true else None
-    asked = here if here and story.rng.random() < 0.5 else str(story.rng.choice(PLACES))
+    main, touched = places_of(story.case.mask) if true else ("", frozenset[str]())
+    asked = main if main and story.rng.random() < 0.5 else str(story.rng.choice(PLACES))
     question = story.say(f"Is there a defect in the {asked} of the image?", f"Does the {asked} show a defect?")
-    if here == asked:
+    if asked in touched:
         return question, join("True.", story.heat(), story.kind())
     return question, join("False.", story.heat(), story.kind() if true else story.quiet())
-
-
-def _place(case: Case) -> str:
-    """Where the first drawn defect is: the word of the ninth of the photo that its box's middle lies in."""
-    size = case.test.shape[0]
-    x0, y0, x1, y1 = case.defects[0].box
-    return PLACES[min(2, int(3 * (y0 + y1) / 2 / size)) * 3 + min(2, int(3 * (x0 + x1) / 2 / size))]

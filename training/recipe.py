@@ -58,5 +58,5 @@ def parse(types: Any, config: Path, overrides: list[str]) -> tuple[Any, ...]:
     values = read(config, overrides)
     try:
         return tuple(HfArgumentParser(types).parse_dict(values, allow_extra_keys=False))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError) as error:  # the last: a package that a setting needs, such as deepspeed
         raise RecipeError(f"--config {str(config)!r}: {' '.join(str(error).split())}") from error

@@ -22,6 +22,7 @@ from training.draw.families import FAMILIES
 from training.draw.scene import Case, draw_case
 from training.fact_index import KINDS, FactIndex, numbered
 from training.follow_ups import HELD_OUT_PROPERTIES, UNSEEN_PROPERTIES, UNSEEN_SIDES
+from training.preference.scene import places_of
 from training.story import Looks, Story, words
 from training.text import TASKS, Example, Writer
 
@@ -186,18 +187,18 @@ def test_questions_are_answered_truly(cases: list[Told], cheap_looks: Any) -> No
             question = example.text.rsplit("Question: ", 1)[1]
             value = read_answer(example.reply)[0]
             true = [d.defect_type for d in t.case.defects]
-            place = [place_of_box(d.box, *t.case.test.shape[1::-1]) for d in t.case.defects]
             unseen = any(re.search(rf"\b{thing}\b", question) for thing in (*UNSEEN_PROPERTIES, *UNSEEN_SIDES))
-            assert example.reply.startswith(DECLINED) is unseen, (question, example.reply)
+            unmeasured = example.reply == f"{DECLINED}: no region of it was measured."
+            assert example.reply.startswith(DECLINED) is (unseen or unmeasured), (question, example.reply)
             declined += unseen
-            if unseen:
+            if unseen or unmeasured:
                 assert value is None or example.reply.startswith("No "), question
             elif re.search(r"free of defects|be accepted", question):
                 assert value is (not t.case.anomalous), question
             elif kind := re.search(r"of the type (.+)\?|show the defect (.+)\?", question):
                 assert value is ((kind[1] or kind[2]) in map(words, true)), question
             elif where := re.search(r"in the ((?:\w+ )*\w+) of the image|Does the (.+) show a defect", question):
-                assert value is ((where[1] or where[2]) in place), question
+                assert value is (t.case.anomalous and (where[1] or where[2]) in places_of(t.case.mask)[1]), question
             else:
                 assert value is None or example.reply.startswith("No "), question
     assert asked > 60
@@ -242,9 +243,12 @@ def test_open_questions_are_answered_from_the_evidence(cases: list[Told], cheap_
 
 def test_places_mean_the_same_in_training_and_in_the_tools() -> None:
     assert follow_ups.PLACES == PLACES
-    for i in range(30):
-        case = draw_case((33, i), size=96, anomalous=1.0, references=0)
-        assert follow_ups._place(case) == place_of_box(case.defects[0].box, 96, 96)
+    for x in range(3):
+        for y in range(3):
+            mask = np.zeros((96, 96), bool)
+            mask[y * 32 + 8 : y * 32 + 24, x * 32 + 8 : x * 32 + 24] = True
+            box = (x * 32 + 8, y * 32 + 8, x * 32 + 24, y * 32 + 24)
+            assert places_of(mask)[0] == place_of_box(box, 96, 96)
 
 
 # --- plans ---

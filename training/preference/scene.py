@@ -69,11 +69,11 @@ def mark_of(defect_type: str, mask: NDArray[np.bool_], grey: NDArray[np.float32]
         mask: (H, W), True on it.
         grey: (H, W), brightness of the photo, 0..255.
     """
-    return Mark(defect_type, *_places(mask), _extent(mask), _tone(mask, grey))
+    return Mark(defect_type, *places_of(mask), _extent(mask), _tone(mask, grey))
 
 
-def _places(mask: NDArray[np.bool_]) -> tuple[str, frozenset[str]]:
-    """The ninth with most of the mask, and all with any of it."""
+def places_of(mask: NDArray[np.bool_]) -> tuple[str, frozenset[str]]:
+    """The ninth of the photo with most of a mask, and all with any of it."""
     share = cv2.resize(mask.astype(np.float32), (3, 3), interpolation=cv2.INTER_AREA).ravel()
     return PLACES[int(share.argmax())], frozenset(name for name, part in zip(PLACES, share, strict=True) if part > 0)
 
