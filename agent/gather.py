@@ -25,9 +25,10 @@ def take_looks(
         The new evidence, its ids going on from those of `taken`, and a line for each close look that failed.
     """
     new: list[Evidence] = []
+    before = sum(item.tool != "query_facts" for item in taken)  # which are numbered apart
     heat = next((item for item in taken if item.tool == "heatmap"), None)
     if heat is None:
-        heat = call(tools, "heatmap", {"image_id": image_id}, len(taken) + 1)
+        heat = call(tools, "heatmap", {"image_id": image_id}, f"E{before + 1}")
         new.append(heat)
     regions = heat.values["regions"]
     box = regions[0]["box_px"] if regions else heat.values["peak_box_px"]
@@ -37,14 +38,14 @@ def take_looks(
         if name not in wanted or name not in tools or name in done or (name == "measure" and not regions):
             continue
         try:
-            new.append(call(tools, name, {"image_id": image_id, "box": box}, len(taken) + len(new) + 1))
+            new.append(call(tools, name, {"image_id": image_id, "box": box}, f"E{before + len(new) + 1}"))
         except ToolError as error:
             failed.append(f"{name} failed: {error}")
     return new, failed
 
 
-def call(tools: Mapping[str, BaseTool], name: str, arguments: dict[str, Any], number: int) -> Evidence:
-    """Call a tool and number its evidence."""
-    message = tools[name].invoke({"type": "tool_call", "name": name, "args": arguments, "id": f"E{number}"})
+def call(tools: Mapping[str, BaseTool], name: str, arguments: dict[str, Any], id: str) -> Evidence:
+    """Call a tool and give its evidence an id: E1, E2, … for looks, Q1, Q2, … for questions to the fact store."""
+    message = tools[name].invoke({"type": "tool_call", "name": name, "args": arguments, "id": id})
     evidence: Evidence = message.artifact
-    return evidence.model_copy(update={"id": f"E{number}"})
+    return evidence.model_copy(update={"id": id})

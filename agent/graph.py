@@ -110,10 +110,10 @@ class _Nodes:
             "defect_types": plan.facts[:2],
             "category": state.get("category"),
         }
-        known = any(item.tool == "query_facts" and item.arguments == wanted for item in state["evidence"])
-        if state["depth"] == "screen" or known:
+        asked = [item for item in state["evidence"] if item.tool == "query_facts"]
+        if state["depth"] == "screen" or any(item.arguments == wanted for item in asked):
             return update
-        found = call(self.tools, "query_facts", wanted, len(state["evidence"]) + len(looks) + 1)
+        found = call(self.tools, "query_facts", wanted, f"Q{len(asked) + 1}")
         facts = [Fact.model_validate(fact) for fact in found.values["facts"]]
         return {**update, "evidence": [*looks, found], "facts": facts}
 

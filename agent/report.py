@@ -122,7 +122,10 @@ class Pictures:
     """(H, W) of the photo, 0..1; 0.5 is the detector's threshold."""
     attended: Callable[[], Sequence[NDArray[np.float32]]] = tuple
     """Where the model looked for each of the report's facts, in their order, 0..1; computed when asked for. Empty for a model
-    without fact fusion, and for facts that it was not shown."""
+    without fact fusion, for facts that it was not shown, and after a journey to another process."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "attended": tuple}
 
 
 class InspectionReport(_Part):

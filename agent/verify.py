@@ -28,10 +28,8 @@ def problems_of(
         evidence: by id, E1, E2, …
         types: every defect type there is, snake case.
     """
-    if sentence.text.startswith(DECLINED):
-        return []  # It claims nothing.
     if not sentence.cites:
-        return ["it cites nothing"]
+        return [] if sentence.text.startswith(DECLINED) else ["it cites nothing"]
     found = [f"{id} does not exist" for id in sentence.cites if id not in facts and id not in evidence]
     seen = [evidence[id] for id in sentence.cites if id in evidence]
     read = [facts[id] for id in sentence.cites if id in facts]

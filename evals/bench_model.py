@@ -38,9 +38,7 @@ def model_figures(times: int = 5) -> dict[str, tuple[float, str]]:
         out = {"prefill_seconds": (prefill, "s")}
         if hasattr(model.model, "fact_fusion"):
             encoded = model.model.get_image_features(inputs["pixel_values"], return_dict=True)
-            words = model.get_input_embeddings()(ids)
-            places = (ids == model.config.image_token_id).unsqueeze(-1)
-            embedded = words.masked_scatter(places, encoded.pooler_output.to(words.dtype))
+            embedded = model.model.embedded(ids, encoded)
 
             def fuse() -> object:
                 seen = model.model.patches_seen(encoded.last_hidden_state)

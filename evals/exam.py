@@ -6,6 +6,7 @@ Chooses checkpoints while training, and compares ways of training; an inspection
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from agent.vlm.prompt import DECLINED, VERDICT_QUESTION, Views, plan_text, quest
 from evals.figures.clustered import Value, mean
 from evals.figures.metrics import Metric, image_auroc
 from evals.judges.truth import truth_of_case
-from evals.mle import MleScore, judge_reference
+from evals.mle import WORST, MleScore, judge_reference
 from knowledge.facts import Fact, shipped_pack
 from tools.evidence import Evidence
 from training.cases import read_case
@@ -71,13 +72,6 @@ class Sheet:
         """The drawn defects."""
         return {d.defect_type for d in self.case.defects}
 
-    @staticmethod
-    def named(reply: str, facts: Sequence[Fact]) -> str | None:
-        """The one kind of defect whose description a reply cites; None where it cites none or several."""
-        kinds = {alias: fact.defect_type for alias, fact in _by_alias(facts).items() if fact.kind == "defect"}
-        cited = {kinds[id] for sentence in read_answer(reply)[1] for id in sentence.cites if id in kinds}
-        return cited.pop() if len(cited) == 1 else None
-
 
 class Exam:
     """Asks a model about drawn cases."""
@@ -121,6 +115,7 @@ class Exam:
 
         `accuracy`, `image_auroc`, `mle…`, `type_accuracy` are of the verdict from everything; those that end in `_alone` of
         the photos alone, and those in `_compared` of photos and descriptions. `suspect_accuracy` is of what it wants facts on.
+        An exam has no blank marks: a reply that cannot be judged counts as the worst, and `unscored` says how many there were.
         """
         labels = [int(s.case.anomalous) for s in sheets]
         anomalous = [s for s in sheets if s.case.anomalous]
@@ -131,14 +126,16 @@ class Exam:
         out = {
             "mle": _mle(full),
             "accuracy": _share([value is s.case.anomalous for s, (value, _) in told]),
-            "type_accuracy": _share([s.named(s.verdict, s.facts) in s.types for s in anomalous]),
+            "type_accuracy": _share([self.named(s.verdict) in s.types for s in anomalous]),
             "suspect_accuracy": _share([s.suspects[:1] and s.suspects[0] in s.types for s in anomalous]),
             "citation_precision": _share(sentences),
             "parsed": _share([value is not None and bool(found) for _, (value, found) in told]),
             "declined": _share([s.declined for s in sheets]),
+            "declined_wrongly": _share([s.verdict.startswith(DECLINED) for s in sheets]),
+            "unscored": _share([score.mean is None for score in full]),
             "mle_compared": _mle(compared),
             "accuracy_compared": _share([read_answer(s.told)[0] is s.case.anomalous for s in sheets]),
-            "type_accuracy_compared": _share([s.named(s.told, s.described) in s.types for s in anomalous]),
+            "type_accuracy_compared": _share([self.named(s.told) in s.types for s in anomalous]),
         }
         for scale in ("type", "location", "logic"):
             out[f"mle_{scale}"] = _mle(full, scale)
@@ -152,6 +149,13 @@ class Exam:
             # A model that is about to say something else gives no probability: it knows neither way.
             out[name] = image_auroc(labels, [0.5 if v is None else v for v in values])
         return out
+
+    def named(self, reply: str) -> str | None:
+        """The one kind of defect that a reply names in words; None where it names none or several."""
+        found = {t for t in self._types if re.search(rf"\b{t.replace('_', ' ')}\b", reply)}
+        # A longer name may hold a shorter one.
+        kinds = {t for t in found if not any(t != other and t in other for other in found)}
+        return kinds.pop() if len(kinds) == 1 else None
 
     def _sheet(self, number: int, row: dict[str, Any]) -> Sheet:
         case, found = read_case(row)
@@ -273,5 +277,5 @@ def _share(right: Sequence[object]) -> Metric:
 
 
 def _mle(scores: Sequence[MleScore], scale: str = "mean") -> Metric:
-    values = [(i, getattr(score, scale)) for i, score in enumerate(scores)]
-    return mean([Value(str(i), float(value), str(i)) for i, value in values if value is not None])
+    marks = [WORST if score.mean is None else float(getattr(score, scale)) for score in scores]
+    return mean([Value(str(i), mark, str(i)) for i, mark in enumerate(marks)])

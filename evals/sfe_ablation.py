@@ -14,7 +14,7 @@ from evals.drawn import DrawnLooks
 from evals.exam import Exam
 from evals.figures.metrics import Metric
 from training.cases import kept_cases
-from training.recipe import read
+from training.recipe import RecipeError, read
 from training.sfe.train import train_sfe
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ def ablate_sfe(config: Path, overrides: list[str], out: Path, count: int) -> Pat
         out: folder of the runs; an arm whose figures are there is not trained again.
         count: cases to draw, of which those with a reference are asked.
 
+    Raises:
+        RecipeError: as `train_sfe`, and where `out` holds arms of another recipe.
+
     Returns:
         The table, a Markdown file; the plot lies beside it.
     """
@@ -79,16 +82,24 @@ def _arm(name: str, config: Path, overrides: list[str], out: Path, cases: Datase
 
     folder, without = out / _folder(name), ARMS[name]
     kept = folder / "figures.json"
+    asked = {"recipe": read(config, overrides), "cases": len(cases)}
     if kept.is_file():
-        read_back = json.loads(kept.read_text(encoding="utf-8"))
-        return {k: Metric(v["value"], v["ci95"] and tuple(v["ci95"]), v["reason"]) for k, v in read_back.items()}
-    own = [f"{key}={json.dumps(value)}" for key, value in without.items()]
+        before = json.loads(kept.read_text(encoding="utf-8"))
+        if before["asked"] != json.loads(json.dumps(asked)):
+            raise RecipeError(f"--out {str(out)!r}: holds arms of another recipe or other cases; name another folder")
+        return {
+            k: Metric(v["value"], v["ci95"] and tuple(v["ci95"]), v["reason"]) for k, v in before["figures"].items()
+        }
+    # Every arm ends at the same step; nothing is chosen among its checkpoints.
+    own = ["eval_strategy=no", "load_best_model_at_end=false", "exam_cases=0"]
+    own += [f"{key}={json.dumps(value)}" for key, value in without.items()]
     trained = train_sfe(config, [*overrides, *own, f"output_dir={folder}"], DrawnLooks)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = AutoModelForImageTextToText.from_pretrained(trained, dtype=torch.float32)
     exam = Exam(cases, facts=without.get("facts", True), references=without.get("references", True))
     metrics = exam.metrics(exam.sit(model.to(device).eval(), AutoProcessor.from_pretrained(trained)))
-    kept.write_text(json.dumps({k: asdict(m) for k, m in metrics.items()}, indent=2) + "\n", encoding="utf-8")
+    figures = {k: asdict(m) for k, m in metrics.items()}
+    kept.write_text(json.dumps({"asked": asked, "figures": figures}, indent=2) + "\n", encoding="utf-8")
     return metrics
 
 

@@ -194,7 +194,7 @@ def build_tools(bench: Bench) -> list[BaseTool]:
                 ):
                     found[fact.id] = fact
         if not found:
-            described = bench.facts.search(query, category=category, kinds=["defect"], limit=2 * DESCRIBED)
+            described = bench.facts.search(query, category=category, kinds=["defect"], limit=8 * DESCRIBED)
             first = {f.defect_type: f for f in reversed(described)}  # the best fact on each defect
             found = {f.id: f for f in [f for f in described if first[f.defect_type] is f][:DESCRIBED]}
         for fact in bench.facts.search(query, category=category, kinds=["object"], limit=1):

@@ -84,7 +84,7 @@ def _render(
         photo=picture_of(photo) if photo is not None else None,
         references=list(_named_references(report.references, references)),
         close_ups=_close_ups(report, photo) if photo is not None else [],
-        looked=[] if photo is None else [picture_of(attention(photo, seen), _LOOKED_SIDE) for seen in attended],
+        looked=list(_looked(photo, attended)) if photo is not None else [],
         steps=_steps(report),
         total=duration_text(total_ms(report.timings)),
     )
@@ -138,6 +138,13 @@ def _close_up(finding: Finding, photo: Image.Image, scale_x: float, scale_y: flo
     if left >= right or top >= bottom:  # a box off the photo: show all of it rather than nothing
         left, top, right, bottom = 0, 0, *photo.size
     return picture_of(photo.crop((left, top, right, bottom)), _CLOSE_UP_SIDE)
+
+
+def _looked(photo: Image.Image, attended: Sequence[NDArray[np.float32]]) -> Iterable[Picture]:
+    """The photo, small, lit where each fact looked."""
+    small = photo.copy()
+    small.thumbnail((_LOOKED_SIDE, _LOOKED_SIDE))
+    return (picture_of(attention(small, seen)) for seen in attended)
 
 
 def _steps(report: InspectionReport) -> list[tuple[str, float, float]]:

@@ -23,7 +23,7 @@ def attended(
     """One map for each fact of a prompt, and for its question, in their order.
 
     Args:
-        model: a `SageForConditionalGeneration`.
+        model: a `SageForConditionalGeneration`, or any other model.
         inputs: of one prompt, as its processor makes them.
         aspect: width over height of the test photo, which tells how it was cut into tiles.
         close_up: x0, y0, x1, y1 of what the close-up shows, 0..1 of the photo; None: it is left out.
@@ -32,19 +32,18 @@ def attended(
         Each (SIDE, SIDE) float32 over the whole photo, 0..1: its attention to the place relative to that to the place it looks
         at most; 0 where it did not look. Empty where the model has no fusion, or the prompt no photo.
     """
-    inner = model.model
+    inner: Any = getattr(model, "model", None)
     if not hasattr(inner, "fact_fusion") or "pixel_values" not in inputs:
         return []
     ids, encoded = inputs["input_ids"], inner.get_image_features(inputs["pixel_values"], return_dict=True)
-    words = model.get_input_embeddings()(ids)
-    embedded = words.masked_scatter(
-        (ids == model.config.image_token_id).unsqueeze(-1), encoded.pooler_output.to(words.dtype)
-    )
-    found = inner.compared(ids, embedded, inner.patches_seen(encoded.last_hidden_state))
+    embedded = inner.embedded(ids, encoded)
+    found = inner.compared(ids, embedded, inner.patches_seen(encoded.last_hidden_state).to(embedded.device))
     if found is None:
         return []
     layout, facts, patches = found
-    weights = inner.fact_fusion.attention(facts, patches)[0].float().cpu().numpy()
+    compared = (facts, patches.features, patches.distinctness, patches.there)
+    device = inner.fact_fusion.out.weight.device
+    weights = inner.fact_fusion.attention(*(part.to(device) for part in compared))[0].float().cpu().numpy()
     at = patches.places[0].tolist()
     cells = _cells(layout.test[0].nonzero().flatten().tolist(), model.config.image_seq_length, aspect)
     if close_up is not None:

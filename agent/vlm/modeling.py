@@ -30,7 +30,7 @@ from agent.vlm.sfe import (
     with_marks,
 )
 
-# Checkpoints of InternVL name their weights as its first release did; ours are read and written in the same way.
+# Checkpoints of InternVL name their weights as its first release did, and are read so.
 for _ours, _theirs in (("sage", "internvl"), ("SageModel", "InternVLModel")):
     register_checkpoint_conversion_mapping(_ours, get_checkpoint_conversion_mapping(_theirs), overwrite=True)
 
@@ -102,16 +102,26 @@ class SageModel(_BeginsAtZero, InternVLModel):
             encoded = (mm_encoder_outputs or {})["image"]
         else:
             encoded = self.get_image_features(pixel_values=pixel_values, return_dict=True, **looks)
-        words = self.get_input_embeddings()(input_ids)
+        embedded = self.embedded(input_ids, encoded)
+        seen = self.patches_seen(encoded.last_hidden_state).to(embedded.device)
+        outputs = super().forward(inputs_embeds=self.with_comparisons(input_ids, embedded, seen), **kwargs)
+        outputs.image_hidden_states = encoded.pooler_output
+        return outputs
+
+    def embedded(self, input_ids: Tensor, encoded: Any) -> Tensor:
+        """Word embeddings with the image features at their places, (B, T, d).
+
+        Args:
+            input_ids: (B, T).
+            encoded: as `get_image_features` gives it.
+        """
+        words: Tensor = self.get_input_embeddings()(input_ids)
         features = encoded.pooler_output.to(words.device, words.dtype)
         places = self.get_placeholder_mask(
             cast("torch.LongTensor", input_ids), inputs_embeds=words, image_features=features
         )
-        embedded = words.masked_scatter(places, features)
-        seen = self.patches_seen(encoded.last_hidden_state).to(words.device)
-        outputs = super().forward(inputs_embeds=self.with_comparisons(input_ids, embedded, seen), **kwargs)
-        outputs.image_hidden_states = features
-        return outputs
+        embedded: Tensor = words.masked_scatter(places, features)
+        return embedded
 
     def patches_seen(self, hidden: Tensor) -> Tensor:
         """The vision encoder's features, grouped by the image tokens that they become.
@@ -140,10 +150,11 @@ class SageModel(_BeginsAtZero, InternVLModel):
         if compared is None:
             return embedded
         layout, facts, patches = compared
-        fused: Tensor = self.fact_fusion(facts, patches)
+        fused = self.fact_fusion(facts, patches.features, patches.distinctness, patches.there).to(embedded.device)
         number = (layout.comparison.cumsum(1) - 1).clamp(0, facts.shape[1] - 1)
         added = fused.gather(1, number.unsqueeze(-1).expand_as(embedded))
-        return embedded + added * layout.comparison.unsqueeze(-1)
+        both: Tensor = embedded + added * layout.comparison.unsqueeze(-1)
+        return both
 
     def compared(self, input_ids: Tensor, embedded: Tensor, seen: Tensor) -> tuple[Layout, Tensor, Patches] | None:
         """What the fusion compares: where things stand, the facts (B, L, d), and the patches they are held against.
@@ -161,7 +172,7 @@ class SageModel(_BeginsAtZero, InternVLModel):
         )
         if not layout.comparison.any():
             return None
-        # The facts are read by a frozen encoder: the language model's own embeddings, without a gradient.
+        # The text encoder is the language model's own word embeddings; no gradient reaches them through the facts.
         facts = fact_embeddings(embedded.detach(), layout)
         patches = chosen_patches(embedded, seen, layout, config.distinct_patches)
         return (layout, facts, patches) if patches.features.shape[1] else None
@@ -205,11 +216,15 @@ class SageForConditionalGeneration(_BeginsAtZero, InternVLForConditionalGenerati
         )
         model: Self = cls.from_pretrained(path, config=config, use_safetensors=True, **loading)
         words: Any = model.get_input_embeddings()
-        if len(tokenizer) > words.num_embeddings:
+        if len(tokenizer) > (known := words.num_embeddings):
             model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+            with torch.no_grad():  # the same every time, since adapters are trained beside them and stored without them
+                for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+                    rows: Any = cast("Any", layer).weight
+                    rows[known:] = rows[:known].mean(0)
         return model
 
-    def save_pretrained(self, save_directory: str | PathLike[Any], **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: str | PathLike[Any], **kwargs: Any) -> None:  # type: ignore[override]  # passed on
         """As of the base class, but with the weights under the names of their modules: a trainer that goes on from a
         checkpoint loads by those, and would silently pass over InternVL's first names."""
         super().save_pretrained(save_directory, **{"save_original_format": False, **kwargs})

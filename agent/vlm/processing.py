@@ -10,9 +10,12 @@ from transformers import AutoProcessor, InternVLProcessor
 
 from agent.vlm.sfe import CLOSE_UP, COMPARISON, FACT, REFERENCE, with_marks
 
-_COMPARED = re.compile(r"^(?:\[F\d+\]|Question:) .+?(?=<\||$)", re.MULTILINE)
-"""Facts, and the question: without a fact the patches still have something to be held against. Up to
-the end of the line, or to the mark that ends a turn."""
+_FACTS = re.compile(r"(?<=Facts:\n<data>\n).*?(?=\n</data>)", re.DOTALL)
+_FACT = re.compile(r"^\[F\d+\] .+$", re.MULTILINE)
+_QUESTION = re.compile(r"^Question: .+?(?=<\|[^|\n]*\|>|$)", re.MULTILINE)
+"""Without a fact the patches still have something to be held against. Up to the end of the line, or of the turn."""
+ASSIST = "Behind each fact, and behind the question, stand features of the photo that have to do with it."
+"""The assist prompt of section 3.3."""
 
 
 class SageProcessor(InternVLProcessor):
@@ -24,6 +27,20 @@ class SageProcessor(InternVLProcessor):
     """
 
     images_kwargs = {}  # noqa: RUF012 - overrides a class attribute of the base
+
+    def __init__(
+        self,
+        image_processor: Any = None,
+        tokenizer: Any = None,
+        video_processor: Any = None,
+        image_seq_length: int = 256,
+        chat_template: Any = None,
+        assist: str = "",
+        **kwargs: Any,
+    ) -> None:
+        """`assist` is put in front of the question, as the model was trained; the rest as of the base class."""
+        super().__init__(image_processor, tokenizer, video_processor, image_seq_length, chat_template, **kwargs)
+        self.assist = assist
 
     @classmethod
     def from_internvl(cls, path: str | Path, *, tiles: int = 6) -> Self:
@@ -41,6 +58,7 @@ class SageProcessor(InternVLProcessor):
             parts.video_processor,
             image_seq_length=parts.image_seq_length,
             chat_template=parts.chat_template,
+            assist=f"{ASSIST}\n",
         )
 
     def __call__(self, images: Any = None, text: Any = None, videos: Any = None, **kwargs: Any) -> Any:
@@ -53,7 +71,12 @@ class SageProcessor(InternVLProcessor):
         """The prompt with marks around facts and question, in front of references and close-ups; the same where it has them."""
         if COMPARISON in prompt:
             return prompt
-        prompt = _COMPARED.sub(lambda line: f"{FACT}{line[0]}{COMPARISON}", prompt)
+        prompt = _FACTS.sub(lambda facts: _FACT.sub(_marked, facts[0]), prompt)
+        prompt = _QUESTION.sub(lambda line: f"{self.assist}{_marked(line)}", prompt)
         for mark, label in ((REFERENCE, "Reference:"), (CLOSE_UP, "Close-up:")):
             prompt = prompt.replace(f"{label}{self.image_token}", f"{mark}{label}{self.image_token}")
         return prompt
+
+
+def _marked(line: re.Match[str]) -> str:
+    return f"{FACT}{line[0]}{COMPARISON}"

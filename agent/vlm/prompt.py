@@ -74,14 +74,14 @@ def _facts(facts: Sequence[NumberedFact]) -> str:
     if not facts:
         return ""
     lines = "\n".join(fact.line() for fact in facts)
-    return f"Facts:\n<data>\n{_inert(lines)}\n</data>\n"
+    return f"Facts:\n<data>\n{inert(lines)}\n</data>\n"
 
 
 def _evidence(evidence: Sequence[tuple[str, str]]) -> str:
     if not evidence:
         return ""
     lines = "\n".join(f"[{id}] {summary}" for id, summary in evidence)
-    return f"Evidence:\n<data>\n{_inert(lines)}\n</data>\n"
+    return f"Evidence:\n<data>\n{inert(lines)}\n</data>\n"
 
 
 _CONTROL = re.compile(
@@ -91,7 +91,7 @@ _CONTROL = re.compile(
 )
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
     """Text that cannot close its frame or pass for a control token of a chat template."""
     # Again until nothing is left: taking one token out can join the halves of another.
     while (cleaned := _CONTROL.sub(" ", text)) != text:
@@ -101,7 +101,7 @@ def _inert(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Text from outside on one line, so that it cannot add lines of its own, and without control tokens."""
-    return " ".join(_inert(text).split())
+    return " ".join(inert(text).split())
 
 
 @dataclass

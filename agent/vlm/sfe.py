@@ -72,48 +72,52 @@ class FactFusion(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
+        if width % heads:
+            raise ValueError(f"fusion_heads={heads!r}: does not divide the language model's width, {width}")
         self.heads = heads
         self.fact_norm, self.patch_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.distinct = nn.Linear(1, width)
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.out = ZeroLinear(width, width)
 
-    def forward(self, facts: Tensor, patches: Patches) -> Tensor:
+    # Plain tensors, which hooks that spread a model over devices move along.
+    def forward(self, facts: Tensor, features: Tensor, distinctness: Tensor, there: Tensor) -> Tensor:
         """Comparison embeddings, (B, L, d).
 
         Args:
             facts: (B, L, d), padded.
-            patches: of the same rows; a row without any gives zeros before the output layer.
+            features: (B, k, d) of the patches; this and the next two as in `Patches`.
+            distinctness: (B, k).
+            there: (B, k); a row without any patch gives zeros before the output layer.
         """
-        q, k = self._queries_and_keys(facts, patches)
-        v = self._heads(self.value(self._seen(patches)))
-        mixed = scaled_dot_product_attention(q, k, v, attn_mask=self._mask(patches)).transpose(1, 2).flatten(2)
-        compared: Tensor = self.out(mixed * patches.there.any(-1)[:, None, None])
+        seen = self._seen(features, distinctness)
+        q, k, v = (
+            self._heads(layer(x))
+            for layer, x in ((self.query, self.fact_norm(facts)), (self.key, seen), (self.value, seen))
+        )
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=self._mask(there)).transpose(1, 2).flatten(2)
+        compared: Tensor = self.out(mixed * there.any(-1)[:, None, None])
         return compared
 
-    def attention(self, facts: Tensor, patches: Patches) -> Tensor:
+    def attention(self, facts: Tensor, features: Tensor, distinctness: Tensor, there: Tensor) -> Tensor:
         """How much each fact attends to each patch, mean of the heads: (B, L, k), rows summing to 1."""
-        q, k = self._queries_and_keys(facts, patches)
+        q, k = self._heads(self.query(self.fact_norm(facts))), self._heads(self.key(self._seen(features, distinctness)))
         scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
-        weights: Tensor = scores.masked_fill(~self._mask(patches), -torch.inf).softmax(-1)
+        weights: Tensor = scores.masked_fill(~self._mask(there), -torch.inf).softmax(-1)
         return weights.mean(1)
 
-    def _seen(self, patches: Patches) -> Tensor:
-        distinct: Tensor = self.distinct(patches.distinctness.unsqueeze(-1).to(patches.features.dtype))
-        seen: Tensor = distinct + self.patch_norm(patches.features)
+    def _seen(self, features: Tensor, distinctness: Tensor) -> Tensor:
+        seen: Tensor = self.distinct(distinctness.unsqueeze(-1).to(features.dtype)) + self.patch_norm(features)
         return seen
-
-    def _queries_and_keys(self, facts: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
-        return self._heads(self.query(self.fact_norm(facts))), self._heads(self.key(self._seen(patches)))
 
     def _heads(self, x: Tensor) -> Tensor:
         heads: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
         return heads
 
     @staticmethod
-    def _mask(patches: Patches) -> Tensor:
+    def _mask(there: Tensor) -> Tensor:
         # A row without a patch would be a softmax over nothing: it looks at the padding, and its result is dropped.
-        return (patches.there | ~patches.there.any(-1, keepdim=True))[:, None, None]
+        return (there | ~there.any(-1, keepdim=True))[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -187,11 +191,13 @@ def fact_embeddings(embedded: Tensor, layout: Layout) -> Tensor:
         layout: of the same prompts.
     """
     fact, most = layout.fact, int(torch.maximum(layout.fact.amax(), layout.comparison.sum(1).amax()))
-    total = embedded.new_zeros(len(embedded), most + 1, embedded.shape[-1])
-    total = total.index_put((torch.arange(len(fact), device=fact.device)[:, None], fact), embedded, accumulate=True)
-    words = torch.zeros(len(fact), most + 1, device=fact.device, dtype=embedded.dtype)
-    words = words.scatter_add(1, fact, torch.ones_like(fact, dtype=embedded.dtype))
-    return (total / words.clamp(min=1).unsqueeze(-1))[:, 1:]
+    # Summed in full precision: a long text in bfloat16 would lose most of its words.
+    total = torch.zeros(len(embedded), most + 1, embedded.shape[-1], device=fact.device)
+    rows = torch.arange(len(fact), device=fact.device)[:, None]
+    total = total.index_put((rows, fact), embedded.float(), accumulate=True)
+    words = torch.zeros(len(fact), most + 1, device=fact.device)
+    words = words.scatter_add(1, fact, torch.ones_like(fact, dtype=torch.float32))
+    return (total / words.clamp(min=1).unsqueeze(-1))[:, 1:].to(embedded.dtype)
 
 
 def chosen_patches(embedded: Tensor, seen: Tensor, layout: Layout, k: int) -> Patches:

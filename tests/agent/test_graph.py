@@ -51,7 +51,7 @@ def test_a_full_inspection_gathers_reasons_and_reports() -> None:
     state = run(vlm)
     tools = ["heatmap", "zoom", "measure", "compare", "query_facts", "query_facts"]
     assert [e.tool for e in state["evidence"]] == tools
-    assert [e.id for e in state["evidence"]] == [f"E{i}" for i in range(1, 7)]
+    assert [e.id for e in state["evidence"]] == ["E1", "E2", "E3", "E4", "Q1", "Q2"]
     # First which defects there are, then what is known of those it suspects.
     assert [e.arguments["defect_types"] for e in state["evidence"][-2:]] == [[], ["scratch", "stain"]]
     assert state["category"] == "metal_surface"
@@ -91,7 +91,7 @@ def test_what_was_asked_for_first_is_still_wanted_when_the_second_plan_leaves_it
     vlm = scripted(("looks: zoom\nfacts: scratch, stain", None), ("looks: measure", None), (GOOD, 0.9))
     state = run(vlm)
     assert [e.tool for e in state["evidence"]] == ["heatmap", "zoom", "query_facts", "measure"]
-    assert [e.id for e in state["evidence"]] == ["E1", "E2", "E3", "E4"]
+    assert [e.id for e in state["evidence"]] == ["E1", "E2", "Q1", "E3"]
     assert state["evidence"][2].arguments["defect_types"] == ["scratch", "stain"]  # not looked up a second time
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agent.vlm.sfe import FactFusion, Layout, Patches, chosen_patches, distinct_patches, distinctness
+from agent.vlm.sfe import FactFusion, Layout, chosen_patches, distinct_patches, distinctness
 
 IMAGE, FACT, CMP, REF, CLOSE = 90, 91, 92, 93, 94
 
@@ -326,11 +326,11 @@ def test_a_row_without_patches_gets_the_bias_alone() -> None:
     fusion = FactFusion(8, 2)
     torch.nn.init.normal_(fusion.out.weight)
     there = torch.tensor([[True, False], [False, False]])
-    facts, patches = torch.randn(2, 3, 8), Patches(torch.randn(2, 2, 8), torch.rand(2, 2), there, there.long())
-    out = fusion(facts, patches)
+    compared = (torch.randn(2, 3, 8), torch.randn(2, 2, 8), torch.rand(2, 2), there)
+    out = fusion(*compared)
     assert torch.allclose(out[1], fusion.out.bias.expand(3, 8))
     assert not torch.isnan(out).any()
-    attention = fusion.attention(facts, patches)
+    attention = fusion.attention(*compared)
     assert attention.shape == (2, 3, 2)
     assert torch.allclose(attention.sum(-1), torch.ones(2, 3))
     assert attention[0, :, 1].tolist() == [0, 0, 0]

@@ -15,6 +15,7 @@ from evals.exam import Exam, Sheet
 from knowledge.facts import shipped_pack
 from training.draw.scene import Case, draw_case
 from training.fact_index import FactIndex
+from training.recipe import RecipeError
 from training.story import Look, Looks
 
 INDEX = FactIndex(shipped_pack())
@@ -68,7 +69,7 @@ def test_each_fault_lowers_its_own_figure(exam: Exam) -> None:
     sheets[0].verdict = sheets[0].verdict.replace("True", "False")
     sheets[2].suspects = ["no_such_kind"]
     sheets[4].verdict = "True. All is lost."
-    sheets[6].verdict = "It is"
+    sheets[6].verdict = ""
     sheets[8].declined = False
     sheets[1].alone = None
     after = exam.metrics(sheets)
@@ -83,6 +84,8 @@ def test_each_fault_lowers_its_own_figure(exam: Exam) -> None:
     assert lost("suspect_accuracy") == pytest.approx(1 / 6)
     assert lost("type_accuracy") == pytest.approx(2 / 6)
     assert lost("declined") == pytest.approx(1 / 12)
+    assert (after["unscored"].value or 0) > 0
+    assert after["declined_wrongly"].value == 0
     assert lost("parsed") == pytest.approx(1 / 12)
     assert lost("citation_precision") > 0
     assert lost("image_auroc_alone") == 0  # 0.5 lies between those of normal and of anomalous cases
@@ -94,13 +97,17 @@ def test_each_fault_lowers_its_own_figure(exam: Exam) -> None:
     assert low < (after["accuracy"].value or 0) < high
 
 
-def test_a_kind_is_named_by_the_one_description_that_is_cited(exam: Exam) -> None:
-    made = sheet(0, True)
-    first, second = (f.defect_type for f in made.described[:2])
-    assert first != second
-    assert Sheet.named("True. It fits [F1].", made.described) == first
-    assert Sheet.named("True. It fits [F1]. It is so [F2].", made.described) is None
-    assert Sheet.named("True. It fits.", made.described) is None
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        ("True. It has the look of the defect missing part [F3].", "missing_part"),
+        ("True. This fits the description of scratch. It is no dent.", None),
+        ("True. None of the described defects fits it.", None),
+        ("True. It fits the description of wrong colour.", None),
+    ],
+)
+def test_a_kind_is_what_the_words_name(exam: Exam, reply: str, kind: str | None) -> None:
+    assert exam.named(reply) == kind
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +181,9 @@ def test_the_ablation_trains_each_arm_once_and_shows_all(
 
     def train(config: Path, overrides: list[str], looks: Any) -> Path:
         out = Path(overrides[-1].removeprefix("output_dir="))
-        trained[out.name] = overrides[1:-1]
+        trained[out.name] = [
+            o for o in overrides[1:-1] if not o.startswith(("eval_strategy", "load_best", "exam_cases"))
+        ]
         (out / "model").mkdir(parents=True)
         (out / "model" / "training.json").write_text('{"steps": 7}', encoding="utf-8")
         return tiny
@@ -194,5 +203,7 @@ def test_the_ablation_trains_each_arm_once_and_shows_all(
     assert (tmp_path / "out" / "ablation.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((tmp_path / "out" / "ablation.json").read_text())["full SFE"]["accuracy_compared"]["value"] == 0
     trained.clear()
+    with pytest.raises(RecipeError, match="arms of another recipe"):
+        sfe_ablation.ablate_sfe(recipe, ["seed=4"], tmp_path / "out", 5)
     assert sfe_ablation.ablate_sfe(recipe, ["seed=3"], tmp_path / "out", 5).read_text(encoding="utf-8") == text
     assert not trained

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from PIL import Image
+from PIL import Image, ImageOps
 
-from agent.vlm.prompt import Views, question_text
+from agent.vlm.prompt import Views, inert, question_text
 from knowledge.facts import shipped_pack
 from training.adpl import PreferenceRecord
 from training.adpl_file import AdplFault, read_adpl
@@ -51,7 +51,7 @@ def adpl_rows(file: Path, images: Path | None, *, facts: bool = True, references
             photos = [_photo(folder / record.test_image)]
             photos += [_photo(folder / record.reference_image)] if references else []
             text = question_text(question.question_en, shown, [])
-            rows.append(conversation(text, question.answer_options[0].answer_en, photos, Views(len(photos) - 1)))
+            rows.append(conversation(text, inert(question.answer_options[0].answer_en), photos, Views(len(photos) - 1)))
         return {key: [row[key] for row in rows] for key in rows[0]}
 
     table = Dataset.from_dict({"record": [i for i, _ in places], "question": [q for _, q in places]})
@@ -60,4 +60,4 @@ def adpl_rows(file: Path, images: Path | None, *, facts: bool = True, references
 
 def _photo(path: Path) -> Image.Image:
     with Image.open(path) as photo:
-        return photo.convert("RGB")
+        return ImageOps.exif_transpose(photo).convert("RGB")

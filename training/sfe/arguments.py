@@ -29,13 +29,18 @@ class SfeArguments:
     exam_dir: str = field(default="runs/exam", metadata={"help": "Folder of the cases to judge by."})
     remembered: int = field(
         default=0,
-        metadata={"help": "Photos whose frozen features are kept in memory, 400 KB each, not computed again."},
+        metadata={
+            "help": "Photos whose frozen features are kept in memory, not computed again: 200 KB each for sage-nano."
+        },
     )
     facts: bool = field(default=True, metadata={"help": "Facts in the prompt, as words."})
     fusion: bool = field(default=True, metadata={"help": "Comparison embeddings at facts and question."})
     references: bool = field(default=True, metadata={"help": "Normal references before the model."})
-    distinct_patches: int = field(default=16, metadata={"help": "Test patches the fusion looks at; k of the paper."})
-    tiles: int = field(default=6, metadata={"help": "Most tiles of a photo, where the model takes tiles."})
+    distinct_patches: int | None = field(
+        default=None,
+        metadata={"help": "Test patches the fusion looks at, k of the paper; none: the model's own, or 16."},
+    )
+    tiles: int = field(default=6, metadata={"help": "Most tiles of a photo, where the start is an InternVL."})
     tokenizer_cases: int = field(default=300, metadata={"help": "A new model: cases its tokenizer is trained on."})
     vocabulary: int = field(default=3072, metadata={"help": "A new model: size of its tokenizer."})
     width: int = field(default=256, metadata={"help": "A new model: hidden size of its language model."})

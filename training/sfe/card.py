@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from trl import ModelConfig
 
 
+PARTS = ("vision_tower", "multi_modal_projector", "fact_fusion", "language_model")
+
+
 @dataclass(frozen=True)
 class Data:
     """What was learnt from."""
@@ -34,25 +37,35 @@ class Data:
             return cls(kind, file.name, hashlib.file_digest(opened, "sha256").hexdigest())
 
 
-def write_card(folder: Path, arguments: SfeArguments, models: ModelConfig, trainer: Trainer, data: Data) -> None:
-    """`training.json` with every setting that shaped the model, and a model card, `README.md`, with its numbers."""
+def write_card(
+    folder: Path, arguments: SfeArguments, models: ModelConfig, trainer: Trainer, data: Data, *, resumed: bool
+) -> None:
+    """`training.json` with the settings that shaped the model, and a model card, `README.md`, with its numbers."""
     described = asdict(arguments)
     if models.model_name_or_path is not None:  # Its sizes are its own, whatever the defaults say.
         for name in OF_A_NEW_MODEL:
             del described[name]
-    figures = numbers(trainer.state.log_history)
-    speed = throughput(trainer)
+    best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
+    figures = numbers(
+        trainer.state.log_history, trainer.state.global_step if best is None else int(best.split("-")[-1])
+    )
+    speed = {} if resumed else throughput(trainer)  # of a whole run: what came before was not timed here
+    parts = trained_parts(trainer.model)
     start = None if models.model_name_or_path is None else Path(models.model_name_or_path).name
     lora = {"rank": models.lora_r, "alpha": models.lora_alpha} if models.use_peft else None
     run = {
         "processes": trainer.args.world_size,
         "batch": trainer.args.train_batch_size * trainer.args.gradient_accumulation_steps * trainer.args.world_size,
         "learning_rate": trainer.args.learning_rate,
+        "schedule": getattr(trainer.args.lr_scheduler_type, "value", trainer.args.lr_scheduler_type),
+        "warmup_steps": trainer.args.warmup_steps,
         "weight_decay": trainer.args.weight_decay,
+        "max_grad_norm": trainer.args.max_grad_norm,
+        "bf16": trainer.args.bf16,
         "seed": trainer.args.seed,
     }
     card = {
-        "stage": "sft", "steps": trainer.state.global_step, "start": start, "lora": lora, "data": asdict(data), **run, **described,
+        "stage": "sft", "steps": trainer.state.global_step, "start": start, "trained": parts, "lora": lora, "data": asdict(data), **run, **described,
         "figures": figures, "throughput": speed,
     }  # fmt: skip
     (folder / "training.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
@@ -62,18 +75,25 @@ def write_card(folder: Path, arguments: SfeArguments, models: ModelConfig, train
         f"Supervised fine-tuning with self-guided fact enhancement, {card['steps']} steps of {run['batch']} rows, from "
         f"{start or 'random weights around a trained encoder'}{'' if lora is None else f', LoRA of rank {models.lora_r}'}.",
         f"Data: {data.kind}, `{data.name}`, SHA-256 `{data.digest}`.",
-        "Frozen: vision encoder, and the word embeddings where they read facts. Trained: adaptor, fusion attention, language model.",
+        f"Trained: {', '.join(parts)}. Everything else is frozen.",
         f"## Numbers\n\n| figure | last value |\n|---|---|\n{rows}" if rows else "## Numbers\n\nNone were taken.",
         "## Recipe\n\n```yaml\n" + "\n".join(f"{k}: {v}" for k, v in {**run, **described}.items()) + "\n```",
     ]
     (folder / "README.md").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
 
 
-def numbers(log: list[dict[str, float]]) -> dict[str, float]:
-    """The last value of the loss and of each figure of an evaluation."""
+def trained_parts(model: Any) -> list[str]:
+    """The parts of the model that were trained, of all of it or by adapters."""
+    named = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    return [part for part in PARTS if any(part in name for name in named)]
+
+
+def numbers(log: list[dict[str, float]], step: int) -> dict[str, float]:
+    """The last values, up to a step, of the loss and of the figures of the evaluations."""
     wanted = {
         key: float(value)
         for entry in log
+        if entry["step"] <= step
         for key, value in entry.items()
         if key == "loss" or (key.startswith("eval_") and not key.endswith(("runtime", "per_second")))
     }
@@ -83,15 +103,19 @@ def numbers(log: list[dict[str, float]]) -> dict[str, float]:
 def throughput(trainer: Trainer) -> dict[str, float]:
     """Samples a second, and the share of this machine's measured matrix-multiply peak that went into the language model.
 
-    Operations are counted as 6 a parameter and token, the trainer's own estimate; the vision encoder is not in them.
+    Operations are counted as 6 a token and parameter of its layers; attention, words, adaptor and vision encoder are not in them.
     """
-    last: dict[str, Any] = next((e for e in reversed(trainer.state.log_history) if "train_runtime" in e), {})
-    if not last:
+    log = trainer.state.log_history
+    ended: dict[str, Any] = next((entry for entry in reversed(log) if "train_runtime" in entry), {})
+    tokens = max((float(entry.get("num_tokens", 0)) for entry in log), default=0.0)
+    if not ended or not tokens:
         return {}
-    flops = float(last["total_flos"]) / float(last["train_runtime"])
+    model: Any = trainer.model
+    layers = [p.numel() for name, p in model.named_parameters() if "language_model" in name and ".layers." in name]
+    flops = 6 * sum(layers) * tokens / float(ended["train_runtime"])
     peak = matmul_peak(trainer.args.device, torch.bfloat16 if trainer.args.bf16 else torch.float32)
     return {
-        "samples_per_second": float(last["train_samples_per_second"]),
+        "samples_per_second": float(ended["train_samples_per_second"]),
         "share_of_matmul_peak": flops / (peak * trainer.args.world_size),
     }
 

@@ -18,7 +18,10 @@ def remember(tower: nn.Module, photos: int) -> None:
     forward, kept = tower.forward, dict[bytes, Tensor]()
 
     def look(pixel_values: Tensor, **kwargs: Any) -> Any:
-        keys = [hashlib.blake2b(photo.numpy().tobytes(), digest_size=16).digest() for photo in pixel_values.cpu()]
+        keys = [
+            hashlib.blake2b(photo.contiguous().view(torch.uint8).numpy().tobytes(), digest_size=16).digest()
+            for photo in pixel_values.cpu()
+        ]
         new = {key: i for i, key in enumerate(keys) if key not in kept}
         fresh: dict[bytes, Tensor] = {}
         # Mixed precision would blur the distances between patches, which inference computes in full.

@@ -23,12 +23,16 @@ from training.text import Writer
 
 
 def check_start(models: ModelConfig) -> None:
-    """Refuse a model that is not there or is of another kind, before anything is drawn.
+    """Refuse a model that is not there or of another kind, and what cannot be asked of it, before anything is drawn.
 
     Raises:
         RecipeError: says what was found.
     """
     name = models.model_name_or_path
+    if models.load_in_4bit or models.load_in_8bit or models.model_revision != "main":
+        raise RecipeError(
+            "load_in_4bit, load_in_8bit, model_revision: not supported; use LoRA (use_peft), and a folder for a revision"
+        )
     if name is None:
         return
     try:
@@ -72,18 +76,23 @@ def start(arguments: SfeArguments, models: ModelConfig, name: str) -> Any:
         models: in what precision to load it, and with which attention.
         name: folder or id of a SAGE model, or of an InternVL.
     """
-    kept: dict[str, Any] = {"dtype": models.dtype, "attn_implementation": models.attn_implementation}
+    kept: dict[str, Any] = {
+        "dtype": models.dtype, "attn_implementation": models.attn_implementation
+    }  # fmt: skip
+    patches = {} if arguments.distinct_patches is None else {"distinct_patches": arguments.distinct_patches}
     model: Any
     if isinstance(AutoConfig.from_pretrained(name), SageConfig):
-        model = AutoModelForImageTextToText.from_pretrained(
-            name, distinct_patches=arguments.distinct_patches, use_safetensors=True, **kept
-        )
+        model = AutoModelForImageTextToText.from_pretrained(name, use_safetensors=True, **patches, **kept)
         processor = AutoProcessor.from_pretrained(name)
     else:
-        model = SageForConditionalGeneration.from_internvl(name, distinct_patches=arguments.distinct_patches, **kept)
+        model = SageForConditionalGeneration.from_internvl(name, **patches, **kept)
         processor = SageProcessor.from_internvl(name, tiles=arguments.tiles)
     if not arguments.fusion:
         model.without_fusion()
+    elif not hasattr(model.model, "fact_fusion"):
+        raise RecipeError(
+            f"model_name_or_path {name!r}: has no fusion to train; start from another model, or set fusion=false"
+        )
     model.model.vision_tower.requires_grad_(False)
     if arguments.remembered:
         remember(model.model.vision_tower, arguments.remembered)

@@ -7,13 +7,13 @@ model trained, the last in full or by LoRA.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import datasets
+from transformers import set_seed
 from transformers.trainer import TRAINING_ARGS_NAME
 from trl import ModelConfig, SFTConfig, SFTTrainer, get_peft_config
 
@@ -49,9 +49,10 @@ class SfeTrainer(SFTTrainer):
         if self.exam is not None:
             model = self.accelerator.unwrap_model(self.model)
             training = model.training
-            told = {f"{metric_key_prefix}_{k}": v for k, v in self.exam(model.eval(), self.processing_class).items()}
+            with self.accelerator.autocast():
+                figures = self.exam(model.eval(), self.processing_class)
+            told = {f"{metric_key_prefix}_{name}": value for name, value in figures.items()}
             model.train(training)
-            told.setdefault(f"{metric_key_prefix}_mle", -math.inf)  # not one answer could be judged: worse than any
             self.log(told)
             metrics |= told
         return metrics
@@ -81,6 +82,8 @@ def train_sfe(
     if not (eye / "config.json").is_file():
         raise RecipeError(f"eye {str(eye)!r}: no encoder there; make one with `sage-iad train encoder`")
     check_start(models)
+    if arguments.adpl is None and run.max_steps <= 0:
+        raise RecipeError(f"max_steps {run.max_steps}: expected 1 or more; drawn cases are told anew without an end")
     out = Path(run.output_dir)
     run.remove_unused_columns = False
     run.max_length = None  # Cutting a prompt would cut image tokens.
@@ -94,6 +97,7 @@ def train_sfe(
                     "model_name_or_path: none, with ranked answers as data; a new model needs drawn cases"
                 )
             make_new(arguments, cases, eye, run.seed, out / "base")
+    set_seed(run.seed)
     model, processor = start(arguments, models, name)
     peft: Any = get_peft_config(models)
     if peft is not None:
@@ -118,10 +122,16 @@ def train_sfe(
     held_out = None
     if examined is not None:
         once = endless(arguments.exam_dir, run.seed, replace(telling, times=1), 1, 0, 0)
-        held_out = once.take(round(len(examined) * telling.rows))
+        held_out = once.take(round(len(examined) * replace(telling, times=1).rows))
     trainer = SfeTrainer(
         model=model, args=run, train_dataset=rows, eval_dataset=held_out, processing_class=processor, peft_config=peft
     )
+    if peft is not None:
+        # Beside half-precision weights the trained ones stay whole, or small steps would be rounded away.
+        adapted: Any = trainer.model
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
     if examined is not None and exam_on is not None:
         trainer.exam = exam_on(examined)
     trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
@@ -134,7 +144,7 @@ def train_sfe(
         trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(folder)
     if trainer.is_world_process_zero():
         processor.save_pretrained(folder)
-        write_card(folder, arguments, models, trainer, data)
+        write_card(folder, arguments, models, trainer, data, resumed=bool(done))
     return folder
 
 
