@@ -19,10 +19,12 @@ from agent.vlm.sfe import (
     CLOSE_UP,
     COMPARISON,
     FACT,
+    LOUD,
     MARKS,
     REFERENCE,
     FactFusion,
     Layout,
+    LoudLinear,
     Patches,
     ZeroLinear,
     chosen_patches,
@@ -53,17 +55,20 @@ class SageConfig(InternVLConfig):
     fusion_heads: int = 4
 
 
-class _BeginsAtZero:
-    """Weight initialisation that leaves `ZeroLinear` layers at zero, also where a checkpoint lacks them."""
+class _FusionBegins:
+    """Weight initialisation of the fusion, also where a checkpoint lacks it: `ZeroLinear` layers at zero, and distinctness,
+    which varies by some tenths, as loud as the normalised features that it is added to."""
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         super()._init_weights(module)  # type: ignore[misc]
         if isinstance(module, ZeroLinear):
             init.zeros_(module.weight)
             init.zeros_(module.bias)
+        elif isinstance(module, LoudLinear):
+            init.normal_(module.weight, std=LOUD)
 
 
-class SageModel(_BeginsAtZero, InternVLModel):
+class SageModel(_FusionBegins, InternVLModel):
     """Vision tower, projector, fusion of facts and patches, and language model."""
 
     config_class = SageConfig
@@ -150,11 +155,10 @@ class SageModel(_BeginsAtZero, InternVLModel):
         if compared is None:
             return embedded
         layout, facts, patches = compared
-        fused = self.fact_fusion(facts, patches.features, patches.distinctness, patches.there).to(embedded.device)
+        fused: Tensor = self.fact_fusion(facts, patches.features, patches.distinctness, patches.there)
         number = (layout.comparison.cumsum(1) - 1).clamp(0, facts.shape[1] - 1)
-        added = fused.gather(1, number.unsqueeze(-1).expand_as(embedded))
-        both: Tensor = embedded + added * layout.comparison.unsqueeze(-1)
-        return both
+        added = fused.to(embedded.device).gather(1, number.unsqueeze(-1).expand_as(embedded))
+        return embedded + added * layout.comparison.unsqueeze(-1)
 
     def compared(self, input_ids: Tensor, embedded: Tensor, seen: Tensor) -> tuple[Layout, Tensor, Patches] | None:
         """What the fusion compares: where things stand, the facts (B, L, d), and the patches they are held against.
@@ -178,7 +182,7 @@ class SageModel(_BeginsAtZero, InternVLModel):
         return (layout, facts, patches) if patches.features.shape[1] else None
 
 
-class SageForConditionalGeneration(_BeginsAtZero, InternVLForConditionalGeneration):
+class SageForConditionalGeneration(_FusionBegins, InternVLForConditionalGeneration):
     """`SageModel` with a language-model head."""
 
     config_class = SageConfig

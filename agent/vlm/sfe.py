@@ -21,6 +21,9 @@ from torch.nn.utils.rnn import pad_sequence
 FACT, COMPARISON, REFERENCE, CLOSE_UP = "<|fact|>", "<|cmp|>", "<|reference|>", "<|close-up|>"
 MARKS = (FACT, COMPARISON, REFERENCE, CLOSE_UP)
 
+LOUD = 2.0
+"""Standard deviation of the fresh weights of a `LoudLinear`."""
+
 
 def with_marks(tokenizer: Any) -> Any:
     """The tokenizer of transformers with the marks as special tokens, each one id; the same where it has them."""
@@ -63,6 +66,10 @@ class ZeroLinear(nn.Linear):
     """A linear layer that begins as zero, so that what it is added to begins unchanged."""
 
 
+class LoudLinear(nn.Linear):
+    """A linear layer for a number that varies by some tenths, to be heard beside normalised features."""
+
+
 class FactFusion(nn.Module):
     """Cross-attention from facts to patches; gives one comparison embedding a fact (section 3.3).
 
@@ -76,7 +83,7 @@ class FactFusion(nn.Module):
             raise ValueError(f"fusion_heads={heads!r}: does not divide the language model's width, {width}")
         self.heads = heads
         self.fact_norm, self.patch_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.distinct = nn.Linear(1, width)
+        self.distinct = LoudLinear(1, width)
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.out = ZeroLinear(width, width)
 

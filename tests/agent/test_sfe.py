@@ -237,6 +237,8 @@ def test_a_batch_of_mixed_prompts_equals_one_by_one(awake: Any) -> None:
 def test_wrapping_changes_no_logit(wrapped: Any, tiny_internvl: Path) -> None:
     from transformers import InternVLForConditionalGeneration
 
+    assert wrapped.model.fact_fusion.out.weight.abs().sum() == 0
+    assert wrapped.model.fact_fusion.distinct.weight.std() > 1  # loud enough to be heard beside normalised features
     plain = InternVLForConditionalGeneration.from_pretrained(tiny_internvl).eval()
     old = plain.get_input_embeddings().num_embeddings
     plain.resize_token_embeddings(wrapped.get_input_embeddings().num_embeddings, mean_resizing=False)

@@ -38,9 +38,26 @@ class Data:
 
 
 def write_card(
-    folder: Path, arguments: SfeArguments, models: ModelConfig, trainer: Trainer, data: Data, *, resumed: bool
+    folder: Path,
+    arguments: SfeArguments,
+    models: ModelConfig,
+    trainer: Trainer,
+    data: Data,
+    *,
+    trained: list[str],
+    resumed: bool,
 ) -> None:
-    """`training.json` with the settings that shaped the model, and a model card, `README.md`, with its numbers."""
+    """`training.json` with the settings that shaped the model, and a model card, `README.md`, with its numbers.
+
+    Args:
+        folder: of the model.
+        arguments: of the recipe.
+        models: what it started from.
+        trainer: after the training.
+        data: what was learnt from.
+        trained: as `trained_parts` gave them before adapters were merged.
+        resumed: the training went on from a checkpoint.
+    """
     described = asdict(arguments)
     if models.model_name_or_path is not None:  # Its sizes are its own, whatever the defaults say.
         for name in OF_A_NEW_MODEL:
@@ -50,7 +67,6 @@ def write_card(
         trainer.state.log_history, trainer.state.global_step if best is None else int(best.split("-")[-1])
     )
     speed = {} if resumed else throughput(trainer)  # of a whole run: what came before was not timed here
-    parts = trained_parts(trainer.model)
     start = None if models.model_name_or_path is None else Path(models.model_name_or_path).name
     lora = {"rank": models.lora_r, "alpha": models.lora_alpha} if models.use_peft else None
     run = {
@@ -65,7 +81,7 @@ def write_card(
         "seed": trainer.args.seed,
     }
     card = {
-        "stage": "sft", "steps": trainer.state.global_step, "start": start, "trained": parts, "lora": lora, "data": asdict(data), **run, **described,
+        "stage": "sft", "steps": trainer.state.global_step, "start": start, "trained": trained, "lora": lora, "data": asdict(data), **run, **described,
         "figures": figures, "throughput": speed,
     }  # fmt: skip
     (folder / "training.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
@@ -75,7 +91,7 @@ def write_card(
         f"Supervised fine-tuning with self-guided fact enhancement, {card['steps']} steps of {run['batch']} rows, from "
         f"{start or 'random weights around a trained encoder'}{'' if lora is None else f', LoRA of rank {models.lora_r}'}.",
         f"Data: {data.kind}, `{data.name}`, SHA-256 `{data.digest}`.",
-        f"Trained: {', '.join(parts)}. Everything else is frozen.",
+        f"Trained: {', '.join(trained)}. Everything else is frozen.",
         f"## Numbers\n\n| figure | last value |\n|---|---|\n{rows}" if rows else "## Numbers\n\nNone were taken.",
         "## Recipe\n\n```yaml\n" + "\n".join(f"{k}: {v}" for k, v in {**run, **described}.items()) + "\n```",
     ]

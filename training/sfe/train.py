@@ -23,7 +23,7 @@ from training.cases import CARD, TakeLooks, kept_cases
 from training.recipe import RecipeError, parse
 from training.sfe.adpl_rows import adpl_rows
 from training.sfe.arguments import SfeArguments
-from training.sfe.card import Data, write_card
+from training.sfe.card import Data, trained_parts, write_card
 from training.sfe.rows import Telling, endless
 from training.sfe.start import check_start, make_new, start
 from training.text import TASKS
@@ -135,7 +135,7 @@ def train_sfe(
     if examined is not None and exam_on is not None:
         trainer.exam = exam_on(examined)
     trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
-    folder = out / "model"
+    folder, trained = out / "model", trained_parts(trainer.model)
     if peft is None:
         trainer.save_model(str(folder))
         (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, of use to nobody
@@ -144,7 +144,7 @@ def train_sfe(
         trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(folder)
     if trainer.is_world_process_zero():
         processor.save_pretrained(folder)
-        write_card(folder, arguments, models, trainer, data, resumed=bool(done))
+        write_card(folder, arguments, models, trainer, data, trained=trained, resumed=bool(done))
     return folder
 
 
