@@ -19,12 +19,10 @@ from agent.vlm.sfe import (
     CLOSE_UP,
     COMPARISON,
     FACT,
-    LOUD,
     MARKS,
     REFERENCE,
     FactFusion,
     Layout,
-    LoudLinear,
     Patches,
     ZeroLinear,
     chosen_patches,
@@ -55,20 +53,17 @@ class SageConfig(InternVLConfig):
     fusion_heads: int = 4
 
 
-class _FusionBegins:
-    """Weight initialisation of the fusion, also where a checkpoint lacks it: `ZeroLinear` layers at zero, and distinctness,
-    which varies by some tenths, as loud as the normalised features that it is added to."""
+class _BeginsAtZero:
+    """Weight initialisation that leaves `ZeroLinear` layers at zero, also where a checkpoint lacks them."""
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         super()._init_weights(module)  # type: ignore[misc]
         if isinstance(module, ZeroLinear):
             init.zeros_(module.weight)
             init.zeros_(module.bias)
-        elif isinstance(module, LoudLinear):
-            init.normal_(module.weight, std=LOUD)
 
 
-class SageModel(_FusionBegins, InternVLModel):
+class SageModel(_BeginsAtZero, InternVLModel):
     """Vision tower, projector, fusion of facts and patches, and language model."""
 
     config_class = SageConfig
@@ -182,7 +177,7 @@ class SageModel(_FusionBegins, InternVLModel):
         return (layout, facts, patches) if patches.features.shape[1] else None
 
 
-class SageForConditionalGeneration(_FusionBegins, InternVLForConditionalGeneration):
+class SageForConditionalGeneration(_BeginsAtZero, InternVLForConditionalGeneration):
     """`SageModel` with a language-model head."""
 
     config_class = SageConfig

@@ -20,9 +20,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 FACT, COMPARISON, REFERENCE, CLOSE_UP = "<|fact|>", "<|cmp|>", "<|reference|>", "<|close-up|>"
 MARKS = (FACT, COMPARISON, REFERENCE, CLOSE_UP)
-
-LOUD = 2.0
-"""Standard deviation of the fresh weights of a `LoudLinear`."""
+STEPS, FARTHEST = 16, 1.2
+"""Over how many steps, from 0 to what, a fusion spreads how distinct the patches are that it attends to."""
 
 
 def with_marks(tokenizer: Any) -> Any:
@@ -66,15 +65,12 @@ class ZeroLinear(nn.Linear):
     """A linear layer that begins as zero, so that what it is added to begins unchanged."""
 
 
-class LoudLinear(nn.Linear):
-    """A linear layer for a number that varies by some tenths, to be heard beside normalised features."""
-
-
 class FactFusion(nn.Module):
     """Cross-attention from facts to patches; gives one comparison embedding a fact (section 3.3).
 
-    Queries are the facts, keys and values the patches' features, to which how distinct each patch is has been added: the
-    features say what is there, and only the comparison says that it should not be. The output layer is a `ZeroLinear`.
+    Queries are the facts; keys the patches' features with how distinct each is; values the features. Beside what a fact finds, each
+    head hands on how distinct that was, spread over steps: features tell what is there, and only the comparison tells that
+    it should not be, which added to the features as one number among many is drowned by them. The output layer is a `ZeroLinear`.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -83,9 +79,9 @@ class FactFusion(nn.Module):
             raise ValueError(f"fusion_heads={heads!r}: does not divide the language model's width, {width}")
         self.heads = heads
         self.fact_norm, self.patch_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.distinct = LoudLinear(1, width)
+        self.distinct = nn.Linear(1, width)
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
-        self.out = ZeroLinear(width, width)
+        self.out = ZeroLinear(width + heads * STEPS, width)
 
     # Plain tensors, which hooks that spread a model over devices move along.
     def forward(self, facts: Tensor, features: Tensor, distinctness: Tensor, there: Tensor) -> Tensor:
@@ -97,25 +93,31 @@ class FactFusion(nn.Module):
             distinctness: (B, k).
             there: (B, k); a row without any patch gives zeros before the output layer.
         """
-        seen = self._seen(features, distinctness)
-        q, k, v = (
-            self._heads(layer(x))
-            for layer, x in ((self.query, self.fact_norm(facts)), (self.key, seen), (self.value, seen))
+        seen = self.patch_norm(features)
+        values = self._heads(self.value(seen))
+        strength = distinctness.to(seen.dtype)[:, None, :, None].expand(-1, self.heads, -1, 1)
+        mixed = scaled_dot_product_attention(
+            *self._queries_and_keys(facts, seen, distinctness),
+            torch.cat([values, strength], -1),
+            attn_mask=self._mask(there),
         )
-        mixed = scaled_dot_product_attention(q, k, v, attn_mask=self._mask(there)).transpose(1, 2).flatten(2)
-        compared: Tensor = self.out(mixed * there.any(-1)[:, None, None])
+        found, strength = mixed[..., :-1], mixed[..., -1:]
+        steps = torch.linspace(0, FARTHEST, STEPS, device=strength.device, dtype=strength.dtype)
+        spread = (1 - (strength - steps).abs() * (STEPS - 1) / FARTHEST).clamp(min=0)
+        heads = torch.cat([found, spread], -1).transpose(1, 2).flatten(2)
+        compared: Tensor = self.out(heads * there.any(-1)[:, None, None])
         return compared
 
     def attention(self, facts: Tensor, features: Tensor, distinctness: Tensor, there: Tensor) -> Tensor:
         """How much each fact attends to each patch, mean of the heads: (B, L, k), rows summing to 1."""
-        q, k = self._heads(self.query(self.fact_norm(facts))), self._heads(self.key(self._seen(features, distinctness)))
+        q, k = self._queries_and_keys(facts, self.patch_norm(features), distinctness)
         scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
         weights: Tensor = scores.masked_fill(~self._mask(there), -torch.inf).softmax(-1)
         return weights.mean(1)
 
-    def _seen(self, features: Tensor, distinctness: Tensor) -> Tensor:
-        seen: Tensor = self.distinct(distinctness.unsqueeze(-1).to(features.dtype)) + self.patch_norm(features)
-        return seen
+    def _queries_and_keys(self, facts: Tensor, seen: Tensor, distinctness: Tensor) -> tuple[Tensor, Tensor]:
+        keys = self.key(seen + self.distinct(distinctness.unsqueeze(-1).to(seen.dtype)))
+        return self._heads(self.query(self.fact_norm(facts))), self._heads(keys)
 
     def _heads(self, x: Tensor) -> Tensor:
         heads: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
