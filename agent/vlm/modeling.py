@@ -27,6 +27,7 @@ from agent.vlm.sfe import (
     ZeroLinear,
     chosen_patches,
     fact_embeddings,
+    sharpnesses,
     with_marks,
 )
 
@@ -54,13 +55,15 @@ class SageConfig(InternVLConfig):
 
 
 class _BeginsAtZero:
-    """Weight initialisation that leaves `ZeroLinear` layers at zero, also where a checkpoint lacks them."""
+    """Weight initialisation of the fusion, also where a checkpoint lacks it: its `ZeroLinear` stays at zero."""
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         super()._init_weights(module)  # type: ignore[misc]
         if isinstance(module, ZeroLinear):
             init.zeros_(module.weight)
             init.zeros_(module.bias)
+        elif isinstance(module, FactFusion):
+            init.copy_(module.sharpness, sharpnesses(module.heads))
 
 
 class SageModel(_BeginsAtZero, InternVLModel):

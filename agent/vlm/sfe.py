@@ -23,6 +23,8 @@ MARKS = (FACT, COMPARISON, REFERENCE, CLOSE_UP)
 STEPS, FARTHEST = 16, 1.2
 """Over how many steps, from 0 to what, a fusion spreads how distinct the patches are that it attends to."""
 
+SHARPEST = 12.0
+
 
 def with_marks(tokenizer: Any) -> Any:
     """The tokenizer of transformers with the marks as special tokens, each one id; the same where it has them."""
@@ -65,12 +67,17 @@ class ZeroLinear(nn.Linear):
     """A linear layer that begins as zero, so that what it is added to begins unchanged."""
 
 
+def sharpnesses(heads: int) -> Tensor:
+    """How strongly each head of a fresh fusion is drawn to what is distinct: from not at all to the most distinct alone."""
+    return torch.linspace(0, SHARPEST, heads)
+
+
 class FactFusion(nn.Module):
     """Cross-attention from facts to patches; gives one comparison embedding a fact (section 3.3).
 
-    Queries are the facts; keys the patches' features with how distinct each is; values the features. Beside what a fact finds, each
-    head hands on how distinct that was, spread over steps: features tell what is there, and only the comparison tells that
-    it should not be, which added to the features as one number among many is drowned by them. The output layer is a `ZeroLinear`.
+    Queries are the facts; keys and values the patches' features. Each head is drawn to what is distinct by a strength of its own,
+    and hands on, beside what a fact finds, how distinct that was, spread over steps: features tell what is there, and only the
+    comparison tells that it should not be, which as one number among many is drowned by them. The output layer is a `ZeroLinear`.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -79,7 +86,7 @@ class FactFusion(nn.Module):
             raise ValueError(f"fusion_heads={heads!r}: does not divide the language model's width, {width}")
         self.heads = heads
         self.fact_norm, self.patch_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.distinct = nn.Linear(1, width)
+        self.sharpness = nn.Parameter(sharpnesses(heads))
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.out = ZeroLinear(width + heads * STEPS, width)
 
@@ -97,9 +104,9 @@ class FactFusion(nn.Module):
         values = self._heads(self.value(seen))
         strength = distinctness.to(seen.dtype)[:, None, :, None].expand(-1, self.heads, -1, 1)
         mixed = scaled_dot_product_attention(
-            *self._queries_and_keys(facts, seen, distinctness),
+            *self._queries_and_keys(facts, seen),
             torch.cat([values, strength], -1),
-            attn_mask=self._mask(there),
+            attn_mask=self._bias(distinctness, there).to(seen.dtype),
         )
         found, strength = mixed[..., :-1], mixed[..., -1:]
         steps = torch.linspace(0, FARTHEST, STEPS, device=strength.device, dtype=strength.dtype)
@@ -110,23 +117,24 @@ class FactFusion(nn.Module):
 
     def attention(self, facts: Tensor, features: Tensor, distinctness: Tensor, there: Tensor) -> Tensor:
         """How much each fact attends to each patch, mean of the heads: (B, L, k), rows summing to 1."""
-        q, k = self._queries_and_keys(facts, self.patch_norm(features), distinctness)
+        q, k = self._queries_and_keys(facts, self.patch_norm(features))
         scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
-        weights: Tensor = scores.masked_fill(~self._mask(there), -torch.inf).softmax(-1)
+        weights: Tensor = (scores + self._bias(distinctness, there)).softmax(-1)
         return weights.mean(1)
 
-    def _queries_and_keys(self, facts: Tensor, seen: Tensor, distinctness: Tensor) -> tuple[Tensor, Tensor]:
-        keys = self.key(seen + self.distinct(distinctness.unsqueeze(-1).to(seen.dtype)))
-        return self._heads(self.query(self.fact_norm(facts))), self._heads(keys)
+    def _queries_and_keys(self, facts: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        return self._heads(self.query(self.fact_norm(facts))), self._heads(self.key(seen))
 
     def _heads(self, x: Tensor) -> Tensor:
         heads: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
         return heads
 
-    @staticmethod
-    def _mask(there: Tensor) -> Tensor:
+    def _bias(self, distinctness: Tensor, there: Tensor) -> Tensor:
+        """What is added to the attention's scores, (B, heads, 1, k)."""
+        drawn = self.sharpness[:, None] * distinctness[:, None].to(self.sharpness.dtype)
         # A row without a patch would be a softmax over nothing: it looks at the padding, and its result is dropped.
-        return (there | ~there.any(-1, keepdim=True))[:, None, None]
+        looked_at = there | ~there.any(-1, keepdim=True)
+        return drawn.masked_fill(~looked_at[:, None], -torch.inf).unsqueeze(2)
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,8 @@ class Patches:
     features: Tensor
     """(B, k, d), as the language model reads them."""
     distinctness: Tensor
-    """(B, k): of the most distinct patches of the test image; 0 for those of close-ups, which are at another scale."""
+    """(B, k): of the most distinct patches of the test image. A close-up's patches, at another scale than the reference's, count
+    as the most distinct of them: a heat map points there."""
     there: Tensor
     """(B, k) bool: not padding."""
     places: Tensor
@@ -230,10 +239,11 @@ def chosen_patches(embedded: Tensor, seen: Tensor, layout: Layout, k: int) -> Pa
         test, reference = (of_encoder[mask[i][patch]] for mask in (layout.test, layout.reference))
         with torch.no_grad():
             distinct = distinctness(test.flatten(0, 1), reference.flatten(0, 1)).unflatten(0, test.shape[:2]).amax(1)
-        best = torch.sort(distinct, descending=True, stable=True).indices[:k]
-        close_up = at[layout.close_up[i][patch]]
+        ranked = torch.sort(distinct, descending=True, stable=True)
+        best = ranked.indices[:k]
+        close_up = at[layout.close_up[i][patch]] if len(test) else at[:0]
         places.append(torch.cat([at[layout.test[i][patch]][best], close_up]))
-        strengths.append(torch.cat([distinct[best], distinct.new_zeros(len(close_up))]))
+        strengths.append(torch.cat([ranked.values[:k], ranked.values[:1].expand(len(close_up))]))
     there = pad_sequence([torch.ones_like(at, dtype=torch.bool) for at in places], batch_first=True)
     at = pad_sequence(places, batch_first=True)
     features = embedded.gather(1, at.unsqueeze(-1).expand(-1, -1, embedded.shape[-1]))

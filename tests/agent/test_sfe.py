@@ -67,7 +67,7 @@ def test_a_token_is_as_distinct_as_the_most_distinct_of_its_patches_and_close_up
     assert patches.features[0, :, 0].tolist() == [2, 10, 11, 12, 13]
     assert patches.there.tolist() == [[True] * 5, [True] + [False] * 4]
     assert patches.distinctness[0, 0] > 0.2
-    assert patches.distinctness[0, 1:].tolist() == [0] * 4
+    assert patches.distinctness[0, 1:].tolist() == [patches.distinctness[0, 0]] * 4
     # Beams repeat every row, images and all, while the encoder's features come once.
     twice = Layout.of(ids.repeat_interleave(2, 0), IMAGE, FACT, CMP, REF, CLOSE)
     repeated = chosen_patches(embedded.repeat_interleave(2, 0), seen, twice, 1)
@@ -186,9 +186,9 @@ def slowly(model: Any, row: tuple[list[int], Tensor]) -> dict[int, Tensor]:
             )
     best = sorted(test, key=lambda i: (-round(distinct[i], 6), i))[: c.distinct_patches]
     close_up = [i for name, places in images if name == "close-up" for i in places]
-    strengths = torch.tensor([[distinct[i]] for i in best] + [[0.0] for _ in close_up])
+    strengths = torch.tensor([distinct[i] for i in best] + [distinct[best[0]] for _ in close_up])
     patches = fusion.patch_norm(embedded[best + close_up])
-    keys, values = fusion.key(patches + fusion.distinct(strengths)), fusion.value(patches)
+    keys, values = fusion.key(patches), fusion.value(patches)
     size = embedded.shape[-1] // fusion.heads
     found = {}
     for words_at, mark in facts:
@@ -197,9 +197,9 @@ def slowly(model: Any, row: tuple[list[int], Tensor]) -> dict[int, Tensor]:
         heads = []
         for h in range(fusion.heads):
             part = slice(h * size, (h + 1) * size)
-            weights = torch.softmax(keys[:, part] @ query[part] / size**0.5, 0)
+            weights = torch.softmax(keys[:, part] @ query[part] / size**0.5 + fusion.sharpness[h] * strengths, 0)
             heads.append(weights @ values[:, part])
-            strength = float(weights @ strengths[:, 0])
+            strength = float(weights @ strengths)
             steps = [FARTHEST * i / (STEPS - 1) for i in range(STEPS)]
             heads.append(torch.tensor([max(0.0, 1 - abs(strength - at) / steps[1]) for at in steps]))
         found[mark] = fusion.out(torch.cat(heads))
@@ -242,6 +242,7 @@ def test_wrapping_changes_no_logit(wrapped: Any, tiny_internvl: Path) -> None:
     from transformers import InternVLForConditionalGeneration
 
     assert wrapped.model.fact_fusion.out.weight.abs().sum() == 0
+    assert wrapped.model.fact_fusion.sharpness.tolist() == [0, 12]
     plain = InternVLForConditionalGeneration.from_pretrained(tiny_internvl).eval()
     old = plain.get_input_embeddings().num_embeddings
     plain.resize_token_embeddings(wrapped.get_input_embeddings().num_embeddings, mean_resizing=False)
