@@ -83,10 +83,12 @@ class Bank:
         reach = 2 * WINDOW + 1
         padded = np.pad(features, ((WINDOW, WINDOW), (WINDOW, WINDOW), (0, 0)))
         windows = np.lib.stride_tricks.sliding_window_view(padded, (reach, reach), (0, 1))
-        cosine = self.patches.reshape(h * w, k, d) @ windows.reshape(h * w, d, reach * reach)
+        # In double precision: patches are nearly alike here, and the root of what is left of a cosine magnifies rounding.
+        near = windows.reshape(h * w, d, reach * reach).astype(np.float64)
+        cosine = self.patches.reshape(h * w, k, d).astype(np.float64) @ near
         cosine[~filled.reshape(h * w, k)] = -1
         best = cosine.max(1).reshape(h, w, reach, reach)
-        found = np.full((h + 2 * WINDOW, w + 2 * WINDOW), -1, np.float32)
+        found = np.full((h + 2 * WINDOW, w + 2 * WINDOW), -1, np.float64)
         for dy in range(reach):
             for dx in range(reach):
                 view = found[dy : dy + h, dx : dx + w]

@@ -88,7 +88,7 @@ def graph_of(detector: FittedDetector, network: torch.nn.Module) -> torch.nn.Mod
                 pixels = self.flattened(pixels)
             features = F.normalize(self.network(pixels / 127.5 - 1).last_hidden_state[0], dim=-1)
             cosine = self.local_cosine(features) if bank.local else (features @ self.bank.T).amax(1)
-            distance = (2 - 2 * cosine).clamp(min=0).sqrt().reshape(cells, cells)
+            distance = (2 - 2 * cosine).clamp(min=0).sqrt().to(torch.float32).reshape(cells, cells)
             raw_map = self.smooth @ distance @ self.smooth.T
             score = self.unit(raw_map[inner, inner].flatten().amax(0))
             return self.unit(self.enlarge @ raw_map @ self.enlarge.T), score, raw_map
@@ -104,12 +104,12 @@ def graph_of(detector: FittedDetector, network: torch.nn.Module) -> torch.nn.Mod
 
         def local_cosine(self, features: Tensor) -> Tensor:
             """Highest cosine of each patch with the normal patches at most `WINDOW` cells away, (cells²,)."""
-            features = features.reshape(cells, cells, -1, 1)
+            features = features.reshape(cells, cells, -1, 1).to(torch.float64)  # as `tools.bank.Bank.distance`
             found = []
             for dy in range(2 * WINDOW + 1):
                 for dx in range(2 * WINDOW + 1):
                     here = (slice(dy, dy + cells), slice(dx, dx + cells))
-                    cosine = (self.bank[here] @ features)[..., 0]
+                    cosine = (self.bank[here].to(torch.float64) @ features)[..., 0]
                     found.append(torch.where(self.empty[here] > 0, -1.0, cosine).amax(-1))
             return torch.stack(found).amax(0).reshape(-1)
 

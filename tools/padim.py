@@ -64,7 +64,7 @@ class Padim:
             mean, inverse_covariance = MultiVariateGaussian().fit(embedding)
         finally:
             torch.set_num_threads(threads)
-        self.mean, self.inverse_covariance = mean.T.contiguous().numpy(), inverse_covariance.numpy()
+        self.mean, self.inverse_covariance = mean.T.contiguous().numpy(), np.ascontiguousarray(inverse_covariance)
 
     def score(self, photo: Array) -> tuple[Array, float]:
         """Raw map (h, w) and raw image score of a prepared photo; both ≥ 0."""
