@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,3 +46,23 @@ def cheap_looks() -> object:
     }  # fmt: skip
     looks._loaded = ColourEye(), {name: Calibration(at, 0.15, "a test") for name, at in settings.items()}  # type: ignore[assignment]
     return looks
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, cheap_looks: Any) -> Path:
+    """A folder of drawn cases."""
+    from training.cases import kept_cases
+
+    folder = tmp_path_factory.mktemp("cases")
+    kept_cases(folder, 25, 6, cheap_looks, processes=1, eye="colours")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few ranked answers with their photos."""
+    from training.make import Order, make
+
+    folder = tmp_path_factory.mktemp("adpl")
+    assert list(make(Order(pairs=5, seed=3, size=64), folder, processes=1))[-1] == 5
+    return folder / "train.jsonl"
