@@ -1,4 +1,4 @@
-"""`sage-iad data`: make, check, describe and rank preference data."""
+"""`sage-iad data`: make, check, describe, score and rank preference data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli_errors import make_folder, one_line_errors
+from agent.cli_errors import make_folder, one_line_errors, stop
 from agent.cli_rank import rank_app
 
 data_app = typer.Typer(help="Preference data: image pairs, questions, ranked answers.", no_args_is_help=True)
@@ -97,3 +97,51 @@ def data_stats(
         typer.echo(f"sage-iad: {fault}", err=True)
     if faults:
         raise typer.Exit(2)
+
+
+@data_app.command("score")
+def data_score(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="AD-PL as a JSON array or JSON lines.")],
+    out: Annotated[Path, typer.Option(help="File to write, JSON lines; another than FILE.")],
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="reference|MODEL|reward:MODEL",
+            help="`reference`: rules, for records with marked defects. MODEL: a chat model that judges: an id, a folder, or "
+            "http://HOST/v1[#NAME]; reads words, among them the answer ranked first. reward:MODEL: folder or id of a reward "
+            "model of transformers, one label, in safetensors; reads question and answer as text alone, no photo.",
+        ),
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the photos are below; judges need it for marked defects, reward models do not."),
+    ] = None,
+) -> None:
+    """Have an evaluator score every ranked answer, as E-DPO needs it: its `reward`, higher is better; ranks stay.
+
+    A judge's reward is MLE, 1 to 5; a reward model's is its logit. A question with an answer that cannot be scored gets no
+    rewards and is listed.
+
+    Example: sage-iad data score adpl/train.jsonl --images adpl --by reference --out scored.jsonl
+    """
+    from evals import EvalError
+
+    with one_line_errors(EvalError, OSError, extra="eval"):
+        if out.is_dir() or (out.exists() and out.samefile(file)):
+            stop(f"--out {str(out)!r}: is {'a folder' if out.is_dir() else 'the input'}; name another file")
+        make_folder(out.parent)
+        from evals.files import write_whole
+        from evals.judges.records import read_records
+        from evals.rewards import evaluator_named, reward
+
+        records = read_records(file, images)
+        evaluator = evaluator_named(by, records, images)
+        with typer.progressbar(records, label="scoring", file=sys.stderr) as shown:
+            found = reward(shown, evaluator)
+        write_whole(out, "".join(f"{line}\n" for line in found.lines))
+    for fault in found.unscored:
+        typer.echo(f"sage-iad: {file}: {fault}", err=True)
+    typer.echo(
+        f"{out}: {found.scored} questions scored, {len(found.unscored)} not; in {found.other_best} the best answer by "
+        f"{evaluator.name} is not the one ranked first"
+    )

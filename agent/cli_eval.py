@@ -13,8 +13,7 @@ import typer
 from agent.cli_errors import make_folder, one_line_errors, stop
 
 if TYPE_CHECKING:
-    from evals.mle import Judge, Truth
-    from training.adpl import PreferenceRecord, RankedQuestion
+    from evals.mle import Judge
 
 eval_app = typer.Typer(help="Measure the agent beside the plain detector and the plain model.", no_args_is_help=True)
 
@@ -328,6 +327,7 @@ def eval_agreement(
             score_sheet,
             write_scores,
         )
+        from evals.judges.truth import truths_below
 
         records = read_records(data) if data is not None else []
         if sheet is not None:
@@ -343,7 +343,7 @@ def eval_agreement(
                 stop("--judge: expected --data and --images with the records to judge")
             one = _judge(None if name == "reference" else name, out)
             path = out / ("reference.csv" if name == "reference" else f"judge-{number}.csv")
-            write_scores(path, one.name, judged(records, one, _truths(images)))
+            write_scores(path, one.name, judged(records, one, truths_below(images)))
             paths.append(path)
         ratings = read_scores(paths) if paths else []
         if ranking:
@@ -373,8 +373,9 @@ def eval_judge(
         from evals.files import write_whole
         from evals.judges.check import check_judge, print_check
         from evals.judges.records import read_records
+        from evals.judges.truth import truths_below
 
-        found = check_judge(_judge(judge, out), read_records(data)[:limit], _truths(images))
+        found = check_judge(_judge(judge, out), read_records(data)[:limit], truths_below(images))
         write_whole(out / "judge.json", found.model_dump_json(indent=2) + "\n")
         print_check(found)
 
@@ -393,11 +394,3 @@ def _judge(model: str | None, out: Path) -> Judge:
     found = ModelJudge(load_vlm(model))
     write_whole(out / "judge_prompt.txt", prompt_text())
     return found
-
-
-def _truths(images: Path) -> Callable[[PreferenceRecord, RankedQuestion], Truth]:
-    from evals.judges.truth import truth_of_question
-    from knowledge.facts import shipped_pack
-
-    facts = {fact.id: fact for fact in shipped_pack().facts}
-    return lambda record, question: truth_of_question(record, question, images, facts)

@@ -40,6 +40,8 @@ class RankedAnswer(_Part):
     answer_cn: str | None = None
     scores: MleScores | None = None
     """Known for made answers, whose faults are known."""
+    reward: float | None = Field(default=None, allow_inf_nan=False)
+    """Score of an evaluator, on any scale, higher is better; finite. It need not agree with the rank."""
 
 
 class RankedQuestion(_Part):
@@ -101,6 +103,8 @@ class PreferenceRecord(_Part):
     """Empty for a normal test image; none where nobody marked it."""
     differences: list[str] | None = None
     """How the test image differs from the reference though it is allowed, as `training.draw.allowed` names it."""
+    rewarded_by: str | None = None
+    """Which evaluator was asked for rewards; a question without them is one that it could not score."""
 
     @model_validator(mode="after")
     def _five_with_conclusions(self) -> Self:

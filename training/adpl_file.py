@@ -66,8 +66,11 @@ def read_adpl(
 
 
 def _digest(record: PreferenceRecord) -> str:
-    """Of what a record says; keys this package does not know are left out."""
-    text = record.model_dump_json(include=set(PreferenceRecord.model_fields) - {"split"})
+    """Of what a record says; keys this package does not know are left out, and what an evaluator makes of its answers."""
+    text = record.model_dump_json(
+        include=set(PreferenceRecord.model_fields) - {"split", "rewarded_by"},
+        exclude={"question_answer": {"__all__": {"answer_options": {"__all__": {"reward"}}}}},
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -104,7 +107,8 @@ def _lines(text: str) -> Iterator[Any]:
     if not isinstance(whole, AdplFault):
         yield whole
         return
-    for line, written in enumerate(text.splitlines(), 1):
+    # Not splitlines: a text may hold other line breaks, which JSON leaves as they are.
+    for line, written in enumerate(text.split("\n"), 1):
         if written.strip():
             yield _decoded(written, line)
 
@@ -197,6 +201,9 @@ def _question_faults(here: str, question: RankedQuestion, facts: list[str] | Non
     elif scores != sorted(scores, reverse=True):
         listed = ", ".join(f"{score:.2f}" for score in scores)
         yield AdplFault(here, f"answers are not best first: their mean scores are {listed}")
+    rewards = sum(option.reward is not None for option in question.answer_options)
+    if 0 < rewards < len(question.answer_options):
+        yield AdplFault(here, f"{rewards} of {len(question.answer_options)} answers have rewards, expected all or none")
     opening = question.answer_options[0].answer_en[:5].casefold()
     if opening.startswith(("true", "false")) and opening.startswith("true") != question.answer:
         right = "true" if question.answer else "false"

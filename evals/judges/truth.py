@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     Photo = NDArray[np.uint8]
 
 _TONES = {"darker than": "darker", "brighter than": "brighter", "about as bright as": "alike"}
+
+
+def truths_below(images: Path) -> Callable[[PreferenceRecord, RankedQuestion], Truth]:
+    """`truth_of_question` with the facts of the shipped pack, for records whose photos lie below `images`."""
+    from knowledge.facts import shipped_pack
+
+    facts = {fact.id: fact for fact in shipped_pack().facts}
+    return lambda record, question: truth_of_question(record, question, images, facts)
 
 
 def truth_of_question(
