@@ -44,6 +44,22 @@ def train_sfe(config: Config, overrides: Overrides = None) -> None:
         typer.echo(train(config, overrides or [], DrawnLooks, Exam))
 
 
+@train_app.command("edpo")
+def train_edpo(config: Config, overrides: Overrides = None) -> None:
+    """Align the core model with ranked answers (AD-PL) by entropy-aware DPO; goes on from the last checkpoint.
+
+    Example: sage-iad train edpo --config training/recipes/edpo-nano-cpu.yaml adpl=adpl/train.jsonl
+    """
+    from training.recipe import RecipeError
+
+    with one_line_errors(RecipeError, extra="train"):
+        from evals.drawn import DrawnLooks
+        from evals.exam import Exam
+        from training.edpo.train import train_edpo as train
+
+        typer.echo(train(config, overrides or [], DrawnLooks, Exam))
+
+
 @train_app.command("ablate")
 def train_ablate(
     stage: Annotated[Literal["sfe"], typer.Argument(help="Which stage of the method.")],

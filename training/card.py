@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from training.sfe.arguments import OF_A_NEW_MODEL, SfeArguments
-
 if TYPE_CHECKING:
     from transformers import Trainer
     from trl import ModelConfig
 
 
+STAGES = {
+    "sft": ("Supervised fine-tuning with self-guided fact enhancement", "rows"),
+    "edpo": ("Entropy-aware direct preference optimisation", "questions"),
+}
+"""Each stage of the method in words, and what its batches are made of."""
 PARTS = ("vision_tower", "multi_modal_projector", "fact_fusion", "language_model")
 
 
@@ -39,7 +42,8 @@ class Data:
 
 def write_card(
     folder: Path,
-    arguments: SfeArguments,
+    stage: str,
+    settings: dict[str, Any],
     models: ModelConfig,
     trainer: Trainer,
     data: Data,
@@ -51,17 +55,14 @@ def write_card(
 
     Args:
         folder: of the model.
-        arguments: of the recipe.
+        stage: of the method, a key of `STAGES`.
+        settings: of the recipe, beside those that every training has.
         models: what it started from.
         trainer: after the training.
         data: what was learnt from.
         trained: as `trained_parts` gave them before adapters were merged.
         resumed: the training went on from a checkpoint.
     """
-    described = asdict(arguments)
-    if models.model_name_or_path is not None:  # Its sizes are its own, whatever the defaults say.
-        for name in OF_A_NEW_MODEL:
-            del described[name]
     best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
     figures = numbers(
         trainer.state.log_history, trainer.state.global_step if best is None else int(best.split("-")[-1])
@@ -81,19 +82,20 @@ def write_card(
         "seed": trainer.args.seed,
     }
     card = {
-        "stage": "sft", "steps": trainer.state.global_step, "start": start, "trained": trained, "lora": lora, "data": asdict(data), **run, **described,
+        "stage": stage, "steps": trainer.state.global_step, "start": start, "trained": trained, "lora": lora, "data": asdict(data), **run, **settings,
         "figures": figures, "throughput": speed,
     }  # fmt: skip
     (folder / "training.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in figures.items())
+    what, unit = STAGES[stage]
     lines = [
         "# Model card",
-        f"Supervised fine-tuning with self-guided fact enhancement, {card['steps']} steps of {run['batch']} rows, from "
+        f"{what}, {card['steps']} steps of {run['batch']} {unit}, from "
         f"{start or 'random weights around a trained encoder'}{'' if lora is None else f', LoRA of rank {models.lora_r}'}.",
         f"Data: {data.kind}, `{data.name}`, SHA-256 `{data.digest}`.",
         f"Trained: {', '.join(trained)}. Everything else is frozen.",
         f"## Numbers\n\n| figure | last value |\n|---|---|\n{rows}" if rows else "## Numbers\n\nNone were taken.",
-        "## Recipe\n\n```yaml\n" + "\n".join(f"{k}: {v}" for k, v in {**run, **described}.items()) + "\n```",
+        "## Recipe\n\n```yaml\n" + "\n".join(f"{k}: {v}" for k, v in {**run, **settings}.items()) + "\n```",
     ]
     (folder / "README.md").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
 

@@ -66,3 +66,16 @@ def ranked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("adpl")
     assert list(make(Order(pairs=5, seed=3, size=64), folder, processes=1))[-1] == 5
     return folder / "train.jsonl"
+
+
+@pytest.fixture(scope="session")
+def eye(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An eye with random weights and an image side of 64, where photos are drawn at 224."""
+    import torch
+
+    from agent.vlm import SageVisionConfig, SageVisionModel
+
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("eye")
+    SageVisionModel(SageVisionConfig(image_size=64)).save_pretrained(folder)
+    return folder

@@ -16,6 +16,7 @@ from drawn_rows import rows_of
 from training.recipe import RecipeError
 
 SIDE = 64
+"""Of `eye`'s photos."""
 RECIPE = """
 output_dir: OUT
 eye: EYE
@@ -46,17 +47,6 @@ ratio: 0.25
 pytestmark = pytest.mark.filterwarnings("ignore:`(is_)?gradient_checkpointing` is deprecated:FutureWarning")
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
-
-
-@pytest.fixture(scope="module")
-def eye(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An eye with random weights and an image side of 64, where photos are drawn at 224."""
-    from agent.vlm import SageVisionConfig, SageVisionModel
-
-    torch.manual_seed(1)
-    folder = tmp_path_factory.mktemp("eye")
-    SageVisionModel(SageVisionConfig(image_size=SIDE)).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 from PIL import Image, ImageOps
 
-from agent.vlm.prompt import Views, inert, question_text
-from knowledge.facts import shipped_pack
+from agent.vlm.prompt import NumberedFact, Views, inert, question_text
+from knowledge.facts import Fact, shipped_pack
 from training.adpl import PreferenceRecord
 from training.adpl_file import AdplFault, read_adpl
 from training.fact_index import numbered
@@ -30,16 +31,7 @@ def adpl_rows(file: Path, images: Path | None, *, facts: bool = True, references
         RecipeError: the file is none, or holds a fault; the first is named.
     """
     folder = file.parent if images is None else images
-    if not file.is_file():
-        raise RecipeError(f"adpl {str(file)!r}: no file there; make one with `sage-iad data make adpl`")
-    pack = {fact.id: fact for fact in shipped_pack().facts}
-    records: list[PreferenceRecord] = []
-    for record in read_adpl(file, folder, pack):
-        if isinstance(record, AdplFault):
-            raise RecipeError(f"adpl {str(file)!r}: {record}; see `sage-iad data check {file}`")
-        records.append(record)
-    if not records:
-        raise RecipeError(f"adpl {str(file)!r}: holds no record")
+    records = records_of(file, folder)
     places = [(i, q) for i, record in enumerate(records) for q in range(len(record.question_answer))]
 
     def made(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
@@ -47,9 +39,9 @@ def adpl_rows(file: Path, images: Path | None, *, facts: bool = True, references
         for i, q in zip(batch["record"], batch["question"], strict=True):
             record = records[i]
             question = record.question_answer[q]
-            shown = numbered([pack[id] for id in record.facts or ()]) if facts else []
-            photos = [_photo(folder / record.test_image)]
-            photos += [_photo(folder / record.reference_image)] if references else []
+            shown = shown_facts(record) if facts else []
+            photos = [upright(folder / record.test_image)]
+            photos += [upright(folder / record.reference_image)] if references else []
             text = question_text(question.question_en, shown, [])
             rows.append(conversation(text, inert(question.answer_options[0].answer_en), photos, Views(len(photos) - 1)))
         return {key: [row[key] for row in rows] for key in rows[0]}
@@ -58,6 +50,39 @@ def adpl_rows(file: Path, images: Path | None, *, facts: bool = True, references
     return table.with_transform(made)
 
 
-def _photo(path: Path) -> Image.Image:
+def records_of(file: Path, folder: Path) -> list[PreferenceRecord]:
+    """The records of a file, all of them sound.
+
+    Args:
+        file: an AD-PL file.
+        folder: that its photos lie below.
+
+    Raises:
+        RecipeError: the file is none, or holds a fault; the first is named.
+    """
+    if not file.is_file():
+        raise RecipeError(f"adpl {str(file)!r}: no file there; make one with `sage-iad data make`")
+    records: list[PreferenceRecord] = []
+    for record in read_adpl(file, folder, _pack()):
+        if isinstance(record, AdplFault):
+            raise RecipeError(f"adpl {str(file)!r}: {record}; see `sage-iad data check {file}`")
+        records.append(record)
+    if not records:
+        raise RecipeError(f"adpl {str(file)!r}: holds no record")
+    return records
+
+
+def shown_facts(record: PreferenceRecord) -> list[NumberedFact]:
+    """The facts of a record with the short ids by which its answers cite them."""
+    return numbered([_pack()[id] for id in record.facts or ()])
+
+
+@lru_cache(maxsize=1)
+def _pack() -> dict[str, Fact]:
+    return {fact.id: fact for fact in shipped_pack().facts}
+
+
+def upright(path: Path) -> Image.Image:
+    """A photo as a person sees it, RGB."""
     with Image.open(path) as photo:
         return ImageOps.exif_transpose(photo).convert("RGB")

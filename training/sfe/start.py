@@ -68,34 +68,49 @@ def make_new(arguments: SfeArguments, cases: Dataset, eye: Path, seed: int, base
     fresh.save_pretrained(base)
 
 
-def start(arguments: SfeArguments, models: ModelConfig, name: str) -> Any:
+def start(
+    models: ModelConfig,
+    name: str,
+    *,
+    fusion: bool | None = None,
+    patches: int | None = None,
+    tiles: int = 6,
+    remembered: int = 0,
+) -> tuple[Any, Any]:
     """Model and processor; the vision tower is frozen, everything else is to be trained.
 
     Args:
-        arguments: of the recipe.
         models: in what precision to load it, and with which attention.
         name: folder or id of a SAGE model, or of an InternVL.
+        fusion: whether it is to have one; None: as it is, and a fresh one around an InternVL.
+        patches: which the fusion looks at; None: as many as it is used to.
+        tiles: most tiles of a photo, where it is an InternVL.
+        remembered: photos whose frozen features are kept in memory.
+
+    Raises:
+        RecipeError: it has no fusion, and is to have one.
     """
     kept: dict[str, Any] = {
         "dtype": models.dtype, "attn_implementation": models.attn_implementation
     }  # fmt: skip
-    patches = {} if arguments.distinct_patches is None else {"distinct_patches": arguments.distinct_patches}
+    if patches is not None:
+        kept["distinct_patches"] = patches
     model: Any
     if isinstance(AutoConfig.from_pretrained(name), SageConfig):
-        model = AutoModelForImageTextToText.from_pretrained(name, use_safetensors=True, **patches, **kept)
+        model = AutoModelForImageTextToText.from_pretrained(name, use_safetensors=True, **kept)
         processor = AutoProcessor.from_pretrained(name)
     else:
-        model = SageForConditionalGeneration.from_internvl(name, **patches, **kept)
-        processor = SageProcessor.from_internvl(name, tiles=arguments.tiles)
-    if not arguments.fusion:
+        model = SageForConditionalGeneration.from_internvl(name, **kept)
+        processor = SageProcessor.from_internvl(name, tiles=tiles)
+    if fusion is False:
         model.without_fusion()
-    elif not hasattr(model.model, "fact_fusion"):
+    elif fusion and not hasattr(model.model, "fact_fusion"):
         raise RecipeError(
             f"model_name_or_path {name!r}: has no fusion to train; start from another model, or set fusion=false"
         )
     model.model.vision_tower.requires_grad_(False)
-    if arguments.remembered:
-        remember(model.model.vision_tower, arguments.remembered)
+    if remembered:
+        remember(model.model.vision_tower, remembered)
     return model, processor
 
 

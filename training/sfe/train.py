@@ -6,7 +6,6 @@ model trained, the last in full or by LoRA.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,48 +13,23 @@ from typing import Any
 
 import datasets
 from transformers import set_seed
-from transformers.trainer import TRAINING_ARGS_NAME
-from trl import ModelConfig, SFTConfig, SFTTrainer, get_peft_config
+from trl import ModelConfig, SFTConfig, SFTTrainer
 
 from agent.vlm.eye import weights_revision
 from agent.vlm.nano import shipped
+from training.card import Data, trained_parts, write_card
 from training.cases import CARD, TakeLooks, kept_cases
 from training.recipe import RecipeError, parse
 from training.sfe.adpl_rows import adpl_rows
-from training.sfe.arguments import SfeArguments
-from training.sfe.card import Data, trained_parts, write_card
+from training.sfe.arguments import OF_A_NEW_MODEL, SfeArguments
 from training.sfe.rows import Telling, endless
 from training.sfe.start import check_start, make_new, start
 from training.text import TASKS
-
-Exam = Callable[[Any, Any], dict[str, float]]
-"""Asks a model, by its processor, and gives figures by name, `mle` among them."""
-EXAM_SEED = 8_100_000
-LORA_TARGETS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
-"""Every linear layer of the language model, and none of the fusion's or the adaptor's, which are trained in full."""
-TRAINED_IN_FULL = ["fact_fusion", "multi_modal_projector"]
+from training.tuning import EXAM_SEED, Exam, Examined, adapters, checkpoints, keep_whole, same_run, save_whole
 
 
-class SfeTrainer(SFTTrainer):
-    """TRL's trainer, whose evaluation also lets the model sit an exam, so that the best checkpoint can be chosen by MLE."""
-
-    exam: Exam | None = None
-
-    def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
-    ) -> dict[str, float]:
-        """As of the base class, with the exam's figures."""
-        metrics: dict[str, float] = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
-        if self.exam is not None:
-            model = self.accelerator.unwrap_model(self.model)
-            training = model.training
-            with self.accelerator.autocast():
-                figures = self.exam(model.eval(), self.processing_class)
-            told = {f"{metric_key_prefix}_{name}": value for name, value in figures.items()}
-            model.train(training)
-            self.log(told)
-            metrics |= told
-        return metrics
+class SfeTrainer(Examined, SFTTrainer):
+    """TRL's trainer, with an exam at each evaluation."""
 
 
 def train_sfe(
@@ -89,7 +63,7 @@ def train_sfe(
     run.max_length = None  # Cutting a prompt would cut image tokens.
     with run.main_process_first(desc="drawing the cases"):
         data, cases, examined = _data(arguments, eye, looks_with, exam_on is not None)
-        _same_run(out, {**asdict(arguments), **asdict(models), "data": data.digest}, write=run.should_save)
+        same_run(out, {**asdict(arguments), **asdict(models), "data": data.digest}, write=run.should_save)
         name = models.model_name_or_path or str(out / "base")
         if models.model_name_or_path is None:
             if cases is None:
@@ -98,12 +72,11 @@ def train_sfe(
                 )
             make_new(arguments, cases, eye, run.seed, out / "base")
     set_seed(run.seed)
-    model, processor = start(arguments, models, name)
-    peft: Any = get_peft_config(models)
-    if peft is not None:
-        peft.target_modules = peft.target_modules or LORA_TARGETS
-        peft.modules_to_save = peft.modules_to_save or TRAINED_IN_FULL
-    done = sorted(out.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
+    model, processor = start(
+        models, name, fusion=arguments.fusion, patches=arguments.distinct_patches, tiles=arguments.tiles,
+        remembered=arguments.remembered,
+    )  # fmt: skip
+    peft, done = adapters(models, model), checkpoints(out)
     telling = Telling(
         arguments.images, tuple(arguments.tasks), arguments.tellings, arguments.facts, arguments.references
     )
@@ -127,24 +100,18 @@ def train_sfe(
         model=model, args=run, train_dataset=rows, eval_dataset=held_out, processing_class=processor, peft_config=peft
     )
     if peft is not None:
-        # Beside half-precision weights the trained ones stay whole, or small steps would be rounded away.
-        adapted: Any = trainer.model
-        for parameter in adapted.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
+        keep_whole(trainer.model)
     if examined is not None and exam_on is not None:
         trainer.exam = exam_on(examined)
     trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
     folder, trained = out / "model", trained_parts(trainer.model)
-    if peft is None:
-        trainer.save_model(str(folder))
-        (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, of use to nobody
-    elif trainer.is_world_process_zero():
-        # Adapters are merged: what comes out is a whole model, like any other.
-        trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(folder)
+    save_whole(trainer, folder, adapted=peft is not None)
     if trainer.is_world_process_zero():
-        processor.save_pretrained(folder)
-        write_card(folder, arguments, models, trainer, data, trained=trained, resumed=bool(done))
+        settings = asdict(arguments)
+        if models.model_name_or_path is not None:  # Its sizes are its own, whatever the defaults say.
+            for setting in OF_A_NEW_MODEL:
+                del settings[setting]
+        write_card(folder, "sft", settings, models, trainer, data, trained=trained, resumed=bool(done))
     return folder
 
 
@@ -162,26 +129,8 @@ def _data(
     if arguments.adpl is not None:
         file = Path(arguments.adpl)
         if not file.is_file():
-            raise RecipeError(f"adpl {str(file)!r}: no file there; make one with `sage-iad data make adpl`")
+            raise RecipeError(f"adpl {str(file)!r}: no file there; make one with `sage-iad data make`")
         return Data.of(file, "ranked answers"), None, examined
     folder = Path(arguments.cases_dir)
     cases = kept_cases(folder, arguments.cases, arguments.seed_of_drawing, looks, arguments.drawing_processes, revision)
     return Data.of(folder / CARD, "drawn cases"), cases, examined
-
-
-def _same_run(out: Path, asked: dict[str, Any], *, write: bool) -> None:
-    """A folder of checkpoints is gone on with only for the very same run: it would be taken for trained on this data.
-
-    Raises:
-        RecipeError: the folder holds a run that was asked for otherwise.
-    """
-    note, asked = out / "asked.json", json.loads(json.dumps(asked, default=str))
-    if note.is_file() or any(out.glob("checkpoint-*")):
-        before = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
-        if differs := [key for key in asked if before.get(key) != asked[key]]:
-            raise RecipeError(
-                f"output_dir {str(out)!r}: holds a run with other {', '.join(differs)}; name another folder, or delete this one"
-            )
-    if write:
-        out.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
