@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -11,7 +11,13 @@ from agent.cli_errors import make_folder, one_line_errors
 
 train_app = typer.Typer(help="Train the models from recipes; needs the `train` extra.", no_args_is_help=True)
 
+ablate_app = typer.Typer(
+    help="What each part of the method is worth: trained with and without it.", no_args_is_help=True
+)
+train_app.add_typer(ablate_app, name="ablate")
+
 Config = Annotated[Path, typer.Option(help="Recipe, a YAML file; see training/recipes.")]
+Out = Annotated[Path, typer.Option(help="Folder of the runs, the table and the plot.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[key=value ...]", help="Values that take the place of the recipe's.")
 ]
@@ -60,15 +66,14 @@ def train_edpo(config: Config, overrides: Overrides = None) -> None:
         typer.echo(train(config, overrides or [], DrawnLooks, Exam))
 
 
-@train_app.command("ablate")
-def train_ablate(
-    stage: Annotated[Literal["sfe"], typer.Argument(help="Which stage of the method.")],
+@ablate_app.command("sfe")
+def ablate_sfe(
     config: Config,
-    out: Annotated[Path, typer.Option(help="Folder of the runs, the table and the plot.")],
+    out: Out,
     overrides: Overrides = None,
     cases: Annotated[int, typer.Option(help="Drawn cases of families held out of training to examine on.")] = 400,
 ) -> None:
-    """Train without one part of the method at a time, on equal data and steps, and compare; finished runs are kept.
+    """Train without one part of SFE at a time, on equal data and steps, and compare; finished runs are kept.
 
     Example: sage-iad train ablate sfe --config training/recipes/sfe-nano-looking-cpu.yaml --out runs/ablation max_steps=200
     """
@@ -76,9 +81,36 @@ def train_ablate(
 
     make_folder(out)
     with one_line_errors(RecipeError, extra="train"):
-        from evals.sfe_ablation import ablate_sfe
+        from evals.sfe_ablation import ablate_sfe as ablate
 
-        typer.echo(ablate_sfe(config, overrides or [], out, cases))
+        typer.echo(ablate(config, overrides or [], out, cases))
+
+
+@ablate_app.command("edpo")
+def ablate_edpo(
+    config: Config,
+    out: Out,
+    overrides: Overrides = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(help="AD-PL file to examine on; default: unseen_families.jsonl beside the recipe's data."),
+    ] = None,
+    records: Annotated[int, typer.Option(min=1, help="At most so many of its records, five questions each.")] = 200,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of each way of training.")] = 3,
+    arm: Annotated[list[str] | None, typer.Option(help="Only this way of training; may be given again.")] = None,
+) -> None:
+    """Compare E-DPO with supervised training, DPO, ODPO, MPO, and itself without each part; finished runs are kept.
+
+    Example: sage-iad train ablate edpo --config training/recipes/edpo-nano-cpu.yaml --out runs/edpo-ablation max_steps=100
+    """
+    from evals.errors import EvalError
+    from training.recipe import RecipeError
+
+    make_folder(out)
+    with one_line_errors(RecipeError, EvalError, extra="train"):
+        from evals.edpo_ablation import ablate_edpo as ablate
+
+        typer.echo(ablate(config, overrides or [], out, held_out, records, seeds, arm or []))
 
 
 @train_app.command("calibrate")

@@ -5,7 +5,6 @@ Chooses checkpoints while training, and compares ways of training; an inspection
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ import numpy as np
 
 from agent.verify import problems_of
 from agent.vlm.prompt import DECLINED, VERDICT_QUESTION, Views, plan_text, question_text, read_answer, read_plan
+from evals.asking import Asking, Prompt, Reply
 from evals.figures.clustered import Value, mean
 from evals.figures.metrics import Metric, image_auroc
 from evals.judges.truth import truth_of_case
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 REPLY = 160
 """Most tokens of a reply with reasons."""
 PLAN = 24
-BATCH = 16
 
 
 @dataclass
@@ -180,24 +179,12 @@ class Exam:
         )
 
 
-@dataclass(frozen=True)
-class _Reply:
-    text: str
-    true: float | None
-
-
-class _Asking:
-    """Asks a model of transformers in batches, greedily."""
-
-    def __init__(self, model: Any, processor: Any) -> None:
-        from agent.vlm.chat import citation_tokens
-
-        self.model, self.processor = model, processor
-        self.citations = citation_tokens(processor.tokenizer)
+class _Asking(Asking):
+    """Asks a model about the cases of sheets."""
 
     def __call__(
         self, sheets: Sequence[Sheet], texts: Sequence[str], most: int, *, close_up: bool = True
-    ) -> Iterator[tuple[Sheet, _Reply]]:
+    ) -> Iterator[tuple[Sheet, Reply]]:
         """Each sheet with the reply to its text.
 
         Args:
@@ -206,62 +193,16 @@ class _Asking:
             most: tokens of a reply.
             close_up: show it, where there is one.
         """
-        # Prompts of like length side by side, so that little is padding.
-        order = sorted(range(len(sheets)), key=lambda i: len(texts[i]))
-        for at in range(0, len(order), BATCH):
-            asked = [(sheets[i], texts[i], self._photos(sheets[i], close_up)) for i in order[at : at + BATCH]]
-            yield from zip([sheet for sheet, _, _ in asked], self._replies(asked, most), strict=True)
+        asked = [Prompt(text, *self._photos(sheet, close_up)) for sheet, text in zip(sheets, texts, strict=True)]
+        return zip(sheets, self.replies(asked, most), strict=True)
 
     @staticmethod
-    def _photos(sheet: Sheet, close_up: bool) -> tuple[Views, list[Photo]]:
+    def _photos(sheet: Sheet, close_up: bool) -> tuple[list[Photo], Views]:
         shown = close_up and sheet.found.close_up is not None
         photos: list[Photo] = [sheet.case.test, *sheet.case.references]
         if shown and sheet.found.close_up is not None:
             photos.append(sheet.found.close_up)
-        return Views(len(sheet.case.references), shown), photos
-
-    def _replies(self, asked: Sequence[tuple[Sheet, str, tuple[Views, list[Photo]]]], most: int) -> list[_Reply]:
-        import torch
-        from transformers import LogitsProcessorList
-
-        from agent.vlm.chat import NeverSaid
-        from training.sfe.rows import conversation
-
-        made = [conversation(text, "", photos, views) for _, text, (views, photos) in asked]
-        prompts = [
-            self.processor.apply_chat_template(m["prompt"], add_generation_prompt=True, tokenize=False) for m in made
-        ]
-        inputs = self.processor(
-            text=prompts, images=[photo for m in made for photo in m["images"]], return_tensors="pt", padding=True
-        ).to(self.model.device, self.model.dtype)
-        absent = [[token for alias, token in self.citations.items() if alias not in prompt] for prompt in prompts]
-        with torch.inference_mode():
-            out = self.model.generate(
-                **inputs,
-                max_new_tokens=most,
-                do_sample=False,
-                output_scores=True,
-                return_dict_in_generate=True,
-                logits_processor=LogitsProcessorList([NeverSaid(absent)]),
-            )
-        texts = self.processor.batch_decode(out.sequences[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        first = torch.log_softmax(out.scores[0].float(), -1)
-        return [_Reply(text.strip(), self._true(row)) for text, row in zip(texts, first, strict=True)]
-
-    def _true(self, logprobs: Any) -> float | None:
-        from langchain_core.messages import AIMessage
-
-        from agent.vlm.chat import probability_true
-
-        values, ids = logprobs.topk(min(20, len(logprobs)))
-        top = [
-            {"token": self.processor.tokenizer.decode([int(id)]), "logprob": float(value)}
-            for value, id in zip(values, ids, strict=True)
-            if math.isfinite(float(value))
-        ]
-        return probability_true(
-            AIMessage(content="", response_metadata={"logprobs": {"content": [{"top_logprobs": top}]}})
-        )
+        return photos, Views(len(sheet.case.references), shown)
 
 
 def _by_alias(facts: Sequence[Fact]) -> dict[str, Fact]:

@@ -230,6 +230,7 @@ def test_scores_come_from_the_evaluator_then_the_record_then_the_rank(ranked: Pa
         (["eta=-1"], r"eta -1: expected a number of at least 0"),
         (["loss_type=[hinge]"], r"loss_type \['hinge'\]: expected some of"),
         (["steps=3"], r"steps"),
+        (["eval_strategy=steps"], r"eval_strategy 'steps': needs adpl_eval"),
         (["images_dir=nowhere"], r"record 1: test_image .* is not in 'nowhere'"),
     ],
 )
@@ -288,3 +289,41 @@ def test_two_processes_align_as_one_does(run: SimpleNamespace, tmp_path: Path) -
     assert losses[1] == pytest.approx(losses[2], abs=1e-4)
     one, two = (load(tmp_path / f"run{n}" / "model").state_dict() for n in (1, 2))
     assert all(torch.allclose(value, two[name], atol=1e-4) for name, value in one.items())
+
+
+def test_the_checkpoint_that_does_best_in_the_exam_is_kept(
+    run: SimpleNamespace, ranked: Path, eye: Path, cheap_looks: Any, tmp_path: Path
+) -> None:
+    from training.edpo.train import train_edpo
+
+    sat: list[dict[str, Any]] = []
+
+    def exam_on(cases: Any) -> Any:
+        def exam(model: Any, processor: Any) -> dict[str, float]:
+            assert not model.training
+            sat.append({name: p.clone() for name, p in model.state_dict().items()})
+            return {"mle": [3.0, 2.0][len(sat) - 1]}
+
+        assert len(cases) == 2
+        return exam
+
+    here = [
+        f"output_dir={tmp_path / 'run'}", f"adpl_eval={ranked}", f"eye={eye}", f"exam_dir={tmp_path / 'exam'}", "exam_cases=2",
+        "drawing_processes=1", "max_steps=2", "save_steps=1", "eval_strategy=steps", "eval_steps=1",
+        "load_best_model_at_end=true", "metric_for_best_model=eval_mle", "greater_is_better=true",
+    ]  # fmt: skip
+    folder = train_edpo(run.recipe, here, lambda _: cheap_looks, exam_on)
+    best = load(folder).state_dict()
+    assert all(torch.equal(value, sat[0][name]) for name, value in best.items() if name in sat[0])
+    assert not all(torch.equal(sat[1][name], sat[0][name]) for name in sat[0])
+    figures = json.loads((folder / "training.json").read_text())["figures"]
+    assert figures["eval_mle"] == 3.0
+    assert {"eval_loss", "eval_rewards/accuracies_closest", "eval_margin"} <= figures.keys()
+
+
+def test_a_step_is_timed_beside_the_one_of_trl(base: Path, tmp_path: Path) -> None:
+    from evals.bench_edpo import step_costs
+
+    found = step_costs(tmp_path / "drawn", base, questions=1, rounds=1)
+    assert all(value > 0 for value in found.values())
+    assert found["edpo_share_of_trl"] == pytest.approx(found["edpo_step_seconds"] / found["trl_step_seconds"])

@@ -141,11 +141,17 @@ def test_a_missing_value_and_a_refused_one_are_named(recipe: Any) -> None:
 def test_the_shipped_recipes_are_understood(path: Path, tmp_path: Path) -> None:
     from trl import ModelConfig, SFTConfig
 
+    from training.edpo import EDPOConfig
+    from training.edpo.arguments import EdpoArguments
     from training.encoder import EncoderArguments, TrainingArguments
     from training.sfe.arguments import SfeArguments
 
-    encoder = path.name.startswith("encoder")
-    types: Any = (EncoderArguments, TrainingArguments) if encoder else (SfeArguments, ModelConfig, SFTConfig)
+    stages: dict[str, Any] = {
+        "encoder": (EncoderArguments, TrainingArguments),
+        "sfe": (SfeArguments, ModelConfig, SFTConfig),
+        "edpo": (EdpoArguments, ModelConfig, EDPOConfig),
+    }
+    types = stages[path.name.split("-")[0]]
     here = [f"output_dir={tmp_path}", "use_cpu=true", "bf16=false"]
     if "deepspeed" in path.name:
         pytest.importorskip("deepspeed")

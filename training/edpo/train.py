@@ -59,6 +59,10 @@ def train_edpo(
         raise RecipeError("adpl: not set; name a file of ranked answers, such as `sage-iad data make` writes")
     if models.model_name_or_path is None:
         raise RecipeError("model_name_or_path: not set; name the model of `sage-iad train sfe`, or an InternVL")
+    if run.eval_strategy != "no" and arguments.adpl_eval is None:
+        raise RecipeError(
+            f"eval_strategy {run.eval_strategy.value!r}: needs adpl_eval, a file of ranked answers to evaluate on"
+        )
     check_start(models)
     out, name = Path(run.output_dir), models.model_name_or_path
     images = None if arguments.images_dir is None else Path(arguments.images_dir)
