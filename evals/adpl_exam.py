@@ -15,7 +15,7 @@ from evals.judges.records import read_records
 from evals.judges.truth import truths_below
 from evals.mle import WORST, judge_reference
 from training.adpl_file import below
-from training.sfe.adpl_rows import shown_facts, upright
+from training.sfe.adpl_rows import shown_evidence, shown_facts, upright
 
 if TYPE_CHECKING:
     from training.adpl import PreferenceRecord
@@ -64,7 +64,8 @@ class AdplExam:
         for number, record in self.records:
             photos = [upright(below(self.folder, name)) for name in (record.test_image, record.reference_image)]  # type: ignore[arg-type]
             for place, question in enumerate(record.question_answer):
-                prompts.append(Prompt(question_text(question.question_en, shown_facts(record), []), photos, Views(1)))
+                text = question_text(question.question_en, shown_facts(record), shown_evidence(record))
+                prompts.append(Prompt(text, photos, Views(1)))
                 asked.append((str(number), place, question.answer, truth_of(record, question)))
         found = []
         replies = Asking(model, processor).replies(prompts, REPLY)

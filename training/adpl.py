@@ -99,6 +99,8 @@ class PreferenceRecord(_Part):
     """Which product was drawn."""
     facts: list[str] | None = None
     """Ids of facts; an answer cites the first as [F1]."""
+    evidence: list[Words] | None = None
+    """What tools found, a sentence each; an answer cites the first as [E1]. Known where the agent's own answers were ranked."""
     defects: list[MarkedDefect] | None = None
     """Empty for a normal test image; none where nobody marked it."""
     differences: list[str] | None = None

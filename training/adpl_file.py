@@ -168,7 +168,7 @@ def _kind(value: object) -> str:
 
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow raises for a file that is no picture, is cut off, or is beyond all bounds."""
-_CITED = re.compile(r"\[F(\d+)\]")
+_CITED = re.compile(r"\[([FE])(\d+)\]")
 
 
 def faults_of(
@@ -189,10 +189,10 @@ def faults_of(
         if facts is not None and id not in facts:
             yield AdplFault(here, f"fact {id!r} is not in the fact store")
     for place, question in enumerate(record.question_answer, 1):
-        yield from _question_faults(f"{here}, question {place}", question, record.facts)
+        yield from _question_faults(f"{here}, question {place}", question, record)
 
 
-def _question_faults(here: str, question: RankedQuestion, facts: list[str] | None) -> Iterator[AdplFault]:
+def _question_faults(here: str, question: RankedQuestion, record: PreferenceRecord) -> Iterator[AdplFault]:
     scores = [option.scores.mean for option in question.answer_options if option.scores is not None]
     if 0 < len(scores) < len(question.answer_options):
         yield AdplFault(
@@ -208,11 +208,14 @@ def _question_faults(here: str, question: RankedQuestion, facts: list[str] | Non
     if opening.startswith(("true", "false")) and opening.startswith("true") != question.answer:
         right = "true" if question.answer else "false"
         yield AdplFault(f"{here}, answer 1", f"opens with {opening.rstrip('.,')!r}, but the right verdict is {right}")
-    count = len(facts or [])
+    shown = {"F": len(record.facts or []), "E": len(record.evidence or [])}
     for place, option in enumerate(question.answer_options, 1):
-        beyond = [number for number in _CITED.findall(option.answer_en) if not 1 <= int(number[:9]) <= count]
+        cited = _CITED.findall(option.answer_en)
+        beyond = [(kind, number) for kind, number in cited if not 1 <= int(number[:9]) <= shown[kind]]
         if beyond:
-            yield AdplFault(f"{here}, answer {place}", f"cites [F{beyond[0]}], but the record has {count} facts")
+            kind, number = beyond[0]
+            what = f"{shown[kind]} {'facts' if kind == 'F' else 'sentences of evidence'}"
+            yield AdplFault(f"{here}, answer {place}", f"cites [{kind}{number}], but the record has {what}")
 
 
 def below(folder: Path, name: str) -> Path | None:

@@ -48,7 +48,7 @@ def truth_of_question(
         record: whose `defects` are known; where they are not, kind and place stay unknown and only the reply is judged.
         question: one of its five.
         images: folder that the record's paths are below.
-        facts: by id, such as those of the shipped pack; the record's first fact is cited as F1.
+        facts: by id, such as those of the shipped pack; the record's first fact is cited as F1, its first evidence as E1.
         report: an inspection whose own facts and evidence an answer cites; none: an answer of the record itself.
 
     Raises:
@@ -57,6 +57,7 @@ def truth_of_question(
     defects = [] if record.defects is None else _marked(record, images)
     anomalous = bool(defects) if record.defects is not None else _says_anomalous(question, record)
     numbered = {f"F{i}": _of_fact(facts[id]) for i, id in enumerate(record.facts or (), 1) if id in facts}
+    numbered |= {f"E{i}": Citable(text=text) for i, text in enumerate(record.evidence or (), 1)}
     return Truth(
         anomalous=anomalous,
         defects=tuple(defects),

@@ -139,6 +139,24 @@ def test_ranked_answers_become_rows_with_the_best_answer(ranked: Path) -> None:
     assert "Facts:" not in alone["prompt"][-1]["content"][-1]["text"]
 
 
+def test_what_tools_found_stands_in_the_prompt_that_its_answers_cite(ranked: Path, tmp_path: Path) -> None:
+    from training.sfe.adpl_rows import adpl_rows
+
+    record = json.loads(ranked.read_text(encoding="utf-8").splitlines()[0])
+    record["evidence"] = ["Heat map: score 0.93.", "Measured: 12 px wide."]
+    record["question_answer"][0]["answer_options"][3]["answer_en"] += " It is 12 px wide [E2]."
+    file = tmp_path / "own.jsonl"
+    file.write_text(json.dumps(record), encoding="utf-8")
+    said = adpl_rows(file, ranked.parent)[0]["prompt"][-1]["content"][-1]["text"]
+    assert "Evidence:\n<data>\n[E1] Heat map: score 0.93.\n[E2] Measured: 12 px wide.\n</data>" in said
+    record["evidence"].pop()
+    file.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(
+        RecipeError, match=r"question 1, answer 4: cites \[E2\], but the record has 1 sentences of evidence"
+    ):
+        adpl_rows(file, ranked.parent)
+
+
 def test_a_faulty_file_of_answers_is_refused(tmp_path: Path) -> None:
     from training.sfe.adpl_rows import adpl_rows
 

@@ -13,7 +13,7 @@ from datasets import Dataset
 from agent.vlm.prompt import Views, inert, question_text
 from training.adpl import PreferenceRecord, RankedQuestion
 from training.recipe import RecipeError
-from training.sfe.adpl_rows import records_of, shown_facts, upright
+from training.sfe.adpl_rows import records_of, shown_evidence, shown_facts, upright
 from training.sfe.rows import conversation
 
 
@@ -89,7 +89,7 @@ def ranked_questions(
             else:
                 rows.append(
                     {
-                        "text": question_text(question.question_en, shown, []),
+                        "text": question_text(question.question_en, shown, shown_evidence(record)),
                         "photos": [str(folder / photo) for photo in photos],
                         "answers": answers,
                         "scores": [scores[i] for i in order],

@@ -95,7 +95,7 @@ def _record(pair: Pair, questions: Sequence[Question], said: Sequence[Sequence[R
         "domain": pair.domain, "test_image": pair.test_image, "reference_image": pair.reference_image,
         "pair_type": pair.pair_type, "question_answer": ranked,
         "conclusion_en": None if own else _conclusion(all_rankings, ranked[0].answer_options[0].answer_en),
-        "facts": list(pair.facts), "evidence": pair.evidence,
+        "facts": list(pair.facts), "evidence": list(pair.evidence),
     })  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def adpl_rows(file: Path, images: Path | None, *, facts: bool = True, references
             shown = shown_facts(record) if facts else []
             photos = [upright(folder / record.test_image)]
             photos += [upright(folder / record.reference_image)] if references else []
-            text = question_text(question.question_en, shown, [])
+            text = question_text(question.question_en, shown, shown_evidence(record))
             rows.append(conversation(text, inert(question.answer_options[0].answer_en), photos, Views(len(photos) - 1)))
         return {key: [row[key] for row in rows] for key in rows[0]}
 
@@ -75,6 +75,11 @@ def records_of(file: Path, folder: Path) -> list[PreferenceRecord]:
 def shown_facts(record: PreferenceRecord) -> list[NumberedFact]:
     """The facts of a record with the short ids by which its answers cite them."""
     return numbered([_pack()[id] for id in record.facts or ()])
+
+
+def shown_evidence(record: PreferenceRecord) -> list[tuple[str, str]]:
+    """What tools found, with the short ids by which answers cite it."""
+    return [(f"E{i}", text) for i, text in enumerate(record.evidence or (), 1)]
 
 
 @lru_cache(maxsize=1)
