@@ -73,5 +73,7 @@ def weights_revision(folder: Path) -> str:
     """First 12 hex digits of the SHA-256 of a model folder's weights."""
     digest = hashlib.sha256()
     for part in sorted(folder.glob("*.safetensors")):
-        digest.update(part.read_bytes())
+        with part.open("rb") as opened:
+            while block := opened.read(1 << 22):  # a part of a large model is gigabytes
+                digest.update(block)
     return digest.hexdigest()[:12]

@@ -77,7 +77,8 @@ class FactFusion(nn.Module):
 
     Queries are the facts; keys and values the patches' features. Each head is drawn to what is distinct by a strength of its own,
     and hands on, beside what a fact finds, how distinct that was, spread over steps: features tell what is there, and only the
-    comparison tells that it should not be, which as one number among many is drowned by them. The output layer is a `ZeroLinear`.
+    comparison tells that it should not be, which as one number among many is drowned by them. For the same reason what was found
+    comes as long as a step is, whatever the width. The output layer is a `ZeroLinear`.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -111,7 +112,7 @@ class FactFusion(nn.Module):
         found, strength = mixed[..., :-1], mixed[..., -1:]
         steps = torch.linspace(0, FARTHEST, STEPS, device=strength.device, dtype=strength.dtype)
         spread = (1 - (strength - steps).abs() * (STEPS - 1) / FARTHEST).clamp(min=0)
-        heads = torch.cat([found, spread], -1).transpose(1, 2).flatten(2)
+        heads = torch.cat([found * features.shape[-1] ** -0.5, spread], -1).transpose(1, 2).flatten(2)
         compared: Tensor = self.out(heads * there.any(-1)[:, None, None])
         return compared
 

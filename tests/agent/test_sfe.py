@@ -198,7 +198,7 @@ def slowly(model: Any, row: tuple[list[int], Tensor]) -> dict[int, Tensor]:
         for h in range(fusion.heads):
             part = slice(h * size, (h + 1) * size)
             weights = torch.softmax(keys[:, part] @ query[part] / size**0.5 + fusion.sharpness[h] * strengths, 0)
-            heads.append(weights @ values[:, part])
+            heads.append(weights @ values[:, part] / embedded.shape[-1] ** 0.5)
             strength = float(weights @ strengths)
             steps = [FARTHEST * i / (STEPS - 1) for i in range(STEPS)]
             heads.append(torch.tensor([max(0.0, 1 - abs(strength - at) / steps[1]) for at in steps]))

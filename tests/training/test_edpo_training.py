@@ -266,6 +266,37 @@ def test_checkpoints_of_other_settings_are_not_gone_on_with(run: SimpleNamespace
         train_edpo(run.recipe, [other])
 
 
+def test_checkpoints_of_another_model_at_the_same_place_are_not_gone_on_with(
+    run: SimpleNamespace, base: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    from training.edpo.train import train_edpo
+
+    shutil.copytree(base, tmp_path / "model")
+    here = [f"model_name_or_path={tmp_path / 'model'}", f"output_dir={tmp_path / 'run'}", "max_steps=1"]
+    train_edpo(run.recipe, here)
+    shutil.copytree(run.folder, tmp_path / "model", dirs_exist_ok=True)
+    with pytest.raises(RecipeError, match=r"holds a run with other weights to start from; name another folder"):
+        train_edpo(run.recipe, here)
+
+
+def test_a_photo_that_was_changed_is_asked_about_anew(ranked: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from training.edpo.questions import ranked_questions
+    from training.edpo.reference import digest_of
+
+    shutil.copytree(ranked.parent, tmp_path / "own")
+    rows, _ = ranked_questions(tmp_path / "own" / "train.jsonl", None)
+    before = digest_of(rows)
+    assert digest_of(ranked_questions(tmp_path / "own" / "train.jsonl", None)[0]) == before
+    assert digest_of(rows.select(range(1, len(rows)))) != before
+    photo = next((tmp_path / "own" / "images" / "train").glob("*_test.jpg"))
+    photo.write_bytes(photo.read_bytes() + b"\0")
+    assert digest_of(rows) != before
+
+
 @pytest.mark.slow  # two processes import everything
 def test_two_processes_align_as_one_does(run: SimpleNamespace, tmp_path: Path) -> None:
     import subprocess

@@ -79,7 +79,9 @@ def train_edpo(
     rows, left = ranked_questions(file, images, **shown)
     data = Data.of(file, "ranked answers")
     method = {key: getattr(run, key) for key in OF_THE_METHOD}
-    same_run(out, {**asdict(arguments), **asdict(models), **method, "data": data.digest}, write=run.should_save)
+    weights = weights_revision(Path(name)) if Path(name).is_dir() else name
+    asked = {**asdict(arguments), **asdict(models), **method, "data": data.digest, "weights to start from": weights}
+    same_run(out, asked, write=run.should_save)
     if left.places and run.should_save:
         logger.warning(
             "adpl %r: %d of %d questions are left out, %s; see left-out.txt",
