@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from torch.nn import Module
 from transformers.trainer import TRAINING_ARGS_NAME
 from trl import ModelConfig, get_peft_config
 
@@ -48,7 +49,11 @@ def adapters(models: ModelConfig, model: Any) -> Any:
     peft: Any = get_peft_config(models)
     if peft is not None:
         peft.target_modules = peft.target_modules or LORA_TARGETS
-        parts = [part for part in TRAINED_IN_FULL if hasattr(model.model, part)]
+        parts = [
+            part
+            for part in TRAINED_IN_FULL
+            if any(p.requires_grad for p in getattr(model.model, part, Module()).parameters())
+        ]
         peft.modules_to_save = peft.modules_to_save or parts
     return peft
 

@@ -153,7 +153,9 @@ class SageModel(_BeginsAtZero, InternVLModel):
         if compared is None:
             return embedded
         layout, facts, patches = compared
-        fused: Tensor = self.fact_fusion(facts, patches.features, patches.distinctness, patches.there)
+        fused: Tensor = self.fact_fusion(
+            facts, patches.features, patches.distinctness, patches.there, patches.referenced
+        )
         number = (layout.comparison.cumsum(1) - 1).clamp(0, facts.shape[1] - 1)
         added = fused.to(embedded.device).gather(1, number.unsqueeze(-1).expand_as(embedded))
         return embedded + added * layout.comparison.unsqueeze(-1)

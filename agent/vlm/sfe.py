@@ -78,7 +78,8 @@ class FactFusion(nn.Module):
     Queries are the facts; keys and values the patches' features. Each head is drawn to what is distinct by a strength of its own,
     and hands on, beside what a fact finds, how distinct that was, spread over steps: features tell what is there, and only the
     comparison tells that it should not be, which as one number among many is drowned by them. For the same reason what was found
-    comes as long as a step is, whatever the width. The output layer is a `ZeroLinear`.
+    comes as long as a step is, whatever the width. How far a patch is from a reference, and from the rest of its own photo where
+    there is none, are two quantities with other usual values: each has steps of its own. The output layer is a `ZeroLinear`.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -89,17 +90,20 @@ class FactFusion(nn.Module):
         self.fact_norm, self.patch_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.sharpness = nn.Parameter(sharpnesses(heads))
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
-        self.out = ZeroLinear(width + heads * STEPS, width)
+        self.out = ZeroLinear(width + heads * 2 * STEPS, width)
 
     # Plain tensors, which hooks that spread a model over devices move along.
-    def forward(self, facts: Tensor, features: Tensor, distinctness: Tensor, there: Tensor) -> Tensor:
+    def forward(
+        self, facts: Tensor, features: Tensor, distinctness: Tensor, there: Tensor, referenced: Tensor
+    ) -> Tensor:
         """Comparison embeddings, (B, L, d).
 
         Args:
             facts: (B, L, d), padded.
-            features: (B, k, d) of the patches; this and the next two as in `Patches`.
+            features: (B, k, d) of the patches; this and the next three as in `Patches`.
             distinctness: (B, k).
             there: (B, k); a row without any patch gives zeros before the output layer.
+            referenced: (B,).
         """
         seen = self.patch_norm(features)
         values = self._heads(self.value(seen))
@@ -112,12 +116,14 @@ class FactFusion(nn.Module):
         found, strength = mixed[..., :-1], mixed[..., -1:]
         steps = torch.linspace(0, FARTHEST, STEPS, device=strength.device, dtype=strength.dtype)
         spread = (1 - (strength - steps).abs() * (STEPS - 1) / FARTHEST).clamp(min=0)
-        heads = torch.cat([found * features.shape[-1] ** -0.5, spread], -1).transpose(1, 2).flatten(2)
+        against = referenced[:, None, None, None]
+        heads = torch.cat([found * features.shape[-1] ** -0.5, spread * against, spread * ~against], -1)
+        heads = heads.transpose(1, 2).flatten(2)
         compared: Tensor = self.out(heads * there.any(-1)[:, None, None])
         return compared
 
     def attention(self, facts: Tensor, features: Tensor, distinctness: Tensor, there: Tensor) -> Tensor:
-        """How much each fact attends to each patch, mean of the heads: (B, L, k), rows summing to 1."""
+        """How much each fact attends to each patch, mean of the heads: (B, L, k), rows summing to 1. Arguments as above."""
         q, k = self._queries_and_keys(facts, self.patch_norm(features))
         scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
         weights: Tensor = (scores + self._bias(distinctness, there)).softmax(-1)
@@ -151,6 +157,8 @@ class Patches:
     """(B, k) bool: not padding."""
     places: Tensor
     """(B, k): at which token of the prompt each stands."""
+    referenced: Tensor
+    """(B,) bool: there was a reference to hold them against."""
 
 
 @dataclass(frozen=True)
@@ -234,10 +242,11 @@ def chosen_patches(embedded: Tensor, seen: Tensor, layout: Layout, k: int) -> Pa
     """
     repeats = int(layout.patch.sum()) // max(1, len(seen))
     own = seen.split(layout.patch[::repeats].sum(1).tolist())
-    places, strengths = [], []
+    places, strengths, referenced = [], [], []
     for i, patch in enumerate(layout.patch):
         of_encoder, at = own[i // repeats], patch.nonzero().flatten()
         test, reference = (of_encoder[mask[i][patch]] for mask in (layout.test, layout.reference))
+        referenced.append(len(reference) > 0)
         with torch.no_grad():
             distinct = distinctness(test.flatten(0, 1), reference.flatten(0, 1)).unflatten(0, test.shape[:2]).amax(1)
         ranked = torch.sort(distinct, descending=True, stable=True)
@@ -248,4 +257,5 @@ def chosen_patches(embedded: Tensor, seen: Tensor, layout: Layout, k: int) -> Pa
     there = pad_sequence([torch.ones_like(at, dtype=torch.bool) for at in places], batch_first=True)
     at = pad_sequence(places, batch_first=True)
     features = embedded.gather(1, at.unsqueeze(-1).expand(-1, -1, embedded.shape[-1]))
-    return Patches(features, pad_sequence(strengths, batch_first=True), there, at)
+    held = torch.tensor(referenced, device=at.device)
+    return Patches(features, pad_sequence(strengths, batch_first=True), there, at, held)

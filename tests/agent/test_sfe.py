@@ -201,7 +201,8 @@ def slowly(model: Any, row: tuple[list[int], Tensor]) -> dict[int, Tensor]:
             heads.append(weights @ values[:, part] / embedded.shape[-1] ** 0.5)
             strength = float(weights @ strengths)
             steps = [FARTHEST * i / (STEPS - 1) for i in range(STEPS)]
-            heads.append(torch.tensor([max(0.0, 1 - abs(strength - at) / steps[1]) for at in steps]))
+            spread = torch.tensor([max(0.0, 1 - abs(strength - at) / steps[1]) for at in steps])
+            heads += [spread, torch.zeros(STEPS)] if others else [torch.zeros(STEPS), spread]
         found[mark] = fusion.out(torch.cat(heads))
     return found
 
@@ -333,7 +334,7 @@ def test_a_row_without_patches_gets_the_bias_alone() -> None:
     torch.nn.init.normal_(fusion.out.weight)
     there = torch.tensor([[True, False], [False, False]])
     compared = (torch.randn(2, 3, 8), torch.randn(2, 2, 8), torch.rand(2, 2), there)
-    out = fusion(*compared)
+    out = fusion(*compared, torch.tensor([True, False]))
     assert torch.allclose(out[1], fusion.out.bias.expand(3, 8))
     assert not torch.isnan(out).any()
     attention = fusion.attention(*compared)

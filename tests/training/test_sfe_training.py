@@ -259,6 +259,22 @@ def test_reading_alone_trains_the_language_model(run: SimpleNamespace, cheap_loo
     assert not any("vision_tower" in k or "multi_modal_projector" in k for k in moved)
 
 
+@pytest.mark.parametrize("lora", [False, True])
+def test_a_fusion_that_is_not_to_be_trained_stays_as_it_is(
+    run: SimpleNamespace, cheap_looks: Any, tmp_path: Path, lora: bool
+) -> None:
+    from training.sfe.train import train_sfe
+
+    own = [f"model_name_or_path={run.folder}", "fusion_trained=false", f"use_peft={str(lora).lower()}"]
+    folder = train_sfe(run.recipe, [*own, f"output_dir={tmp_path / 'run'}"], lambda _: cheap_looks)
+    before, after = load(run.folder).state_dict(), load(folder).state_dict()
+    moved = {k for k, v in after.items() if not torch.equal(v, before[k])}
+    assert not any("fact_fusion" in k for k in moved)
+    for part in ("language_model", "multi_modal_projector"):
+        assert any(part in k for k in moved), part
+    assert "fact_fusion" not in json.loads((folder / "training.json").read_text())["trained"]
+
+
 def test_an_unknown_task_is_refused(run: SimpleNamespace, cheap_looks: Any) -> None:
     from training.sfe.train import train_sfe
 

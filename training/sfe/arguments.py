@@ -35,6 +35,12 @@ class SfeArguments:
     )
     facts: bool = field(default=True, metadata={"help": "Facts in the prompt, as words."})
     fusion: bool = field(default=True, metadata={"help": "Comparison embeddings at facts and question."})
+    fusion_trained: bool = field(
+        default=True,
+        metadata={
+            "help": "False: the fusion stays as it is, so that other tasks do not drown what it says of defects."
+        },
+    )
     references: bool = field(default=True, metadata={"help": "Normal references before the model."})
     distinct_patches: int | None = field(
         default=None,

@@ -76,6 +76,8 @@ def train_sfe(
         models, name, fusion=arguments.fusion, patches=arguments.distinct_patches, tiles=arguments.tiles,
         remembered=arguments.remembered,
     )  # fmt: skip
+    if arguments.fusion and not arguments.fusion_trained:
+        model.model.fact_fusion.requires_grad_(False)
     peft, done = adapters(models, model), checkpoints(out)
     telling = Telling(
         arguments.images, tuple(arguments.tasks), arguments.tellings, arguments.facts, arguments.references
