@@ -41,13 +41,17 @@ class Answered:
 class AdplExam:
     """Asks a model the questions of AD-PL records."""
 
-    def __init__(self, file: Path, limit: int | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, file: Path, limit: int | None = None, seed: int = 0, *, facts: bool = True, references: bool = True
+    ) -> None:
         """Read the records.
 
         Args:
             file: AD-PL, its photos beside it.
             limit: at most so many records, drawn by the seed.
             seed: draws them.
+            facts: put the records' facts before the model.
+            references: show the references.
 
         Raises:
             EvalError: a fault in the file.
@@ -56,16 +60,18 @@ class AdplExam:
         if limit is not None and limit < len(records):
             records = sorted(random.Random(seed).sample(records, limit))
         self.records: list[tuple[int, PreferenceRecord]] = records
-        self.folder = file.parent
+        self.folder, self.facts, self.references = file.parent, facts, references
 
     def sit(self, model: Any, processor: Any) -> list[Answered]:
         """Every question with what the model made of it."""
         truth_of, prompts, asked = truths_below(self.folder), list[Prompt](), []
         for number, record in self.records:
-            photos = [upright(below(self.folder, name)) for name in (record.test_image, record.reference_image)]  # type: ignore[arg-type]
+            names = (record.test_image, record.reference_image) if self.references else (record.test_image,)
+            photos = [upright(below(self.folder, name)) for name in names]  # type: ignore[arg-type]
+            shown = shown_facts(record) if self.facts else []
             for place, question in enumerate(record.question_answer):
-                text = question_text(question.question_en, shown_facts(record), shown_evidence(record))
-                prompts.append(Prompt(text, photos, Views(1)))
+                text = question_text(question.question_en, shown, shown_evidence(record))
+                prompts.append(Prompt(text, photos, Views(len(photos) - 1)))
                 asked.append((str(number), place, question.answer, truth_of(record, question)))
         found = []
         replies = Asking(model, processor).replies(prompts, REPLY)

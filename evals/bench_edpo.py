@@ -37,7 +37,7 @@ def step_costs(folder: Path, model: str | Path, *, questions: int = QUESTIONS, r
 
     for _ in make(Order(pairs=max(5, -(-questions * (rounds + 1) // 5) * 2), seed=7), folder, processes=1):
         pass
-    rows, _ = ranked_questions(folder / "train.jsonl", None)
+    rows = ranked_questions(folder / "train.jsonl", None).rows
     rows = rows.select(range(min(len(rows), questions * (rounds + 1))))
     policy, processor = start(ModelConfig(dtype="float32"), str(model))
     options: dict[str, Any] = {

@@ -8,11 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trl import ModelConfig
+
+from agent.vlm.eye import weights_revision
 from evals.adpl_exam import AdplExam, values_of
 from evals.arms import folder_of, write_comparison
 from evals.figures.clustered import Value, mean
-from training.edpo.train import train_edpo
-from training.recipe import RecipeError, read
+from training.card import Data
+from training.edpo.arguments import EdpoArguments
+from training.edpo.train import check, train_edpo
+from training.edpo.trainer import EDPOConfig
+from training.recipe import RecipeError, parse, read
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -36,10 +42,11 @@ ARMS: dict[str, dict[str, Any]] = {
     "E-DPO, eta 0.1": {"eta": 0.1},
     "E-DPO, eta 1": {"eta": 1.0},
     "E-DPO, eta 2": {"eta": 2.0},
-    "E-DPO, tau 0.5": {"tau": 0.5},
     "E-DPO, tau 2": {"tau": 2.0},
+    "E-DPO, plogp, tau 2": {"gap": "plogp", "tau": 2.0},
 }
-"""What each way sets otherwise than the recipe, which is E-DPO's."""
+"""What each way sets otherwise than the recipe, which is E-DPO's; so all but two have its mix of losses. By self-information only
+eta / tau counts: a higher tau is a lower eta."""
 SHOWN = {
     "mle": "MLE",
     "accuracy": "verdict accuracy",
@@ -47,6 +54,14 @@ SHOWN = {
     "kl": "KL from before, nats a token",
     "tokens": "tokens an answer",
 }
+PLAIN = (
+    'eval_strategy="no"',
+    "load_best_model_at_end=false",
+    "exam_cases=0",
+    "adpl_eval=null",
+    "metric_for_best_model=null",
+)
+"""Every run ends at the same step; nothing is chosen among its checkpoints."""
 KL_QUESTIONS = 64
 """Of the held-out questions, on whose best answers the divergence is taken."""
 
@@ -76,15 +91,20 @@ def ablate_edpo(
         EvalError: a fault in the held-out file.
     """
     recipe = read(config, overrides)
+    check(*parse((EdpoArguments, ModelConfig, EDPOConfig), config, [*overrides, *PLAIN]))
     if unknown := set(arms) - set(ARMS):
         raise RecipeError(f"arms {sorted(unknown)!r}: expected some of {list(ARMS)}")
     file = held_out or Path(recipe.get("adpl") or "data").parent / "unseen_families.jsonl"
     if not file.is_file():
         raise RecipeError(f"held-out {str(file)!r}: no file there; `sage-iad data make` writes one")
-    exam, asked = AdplExam(file, count), {"recipe": recipe, "held_out": str(file), "records": count}
-    before = Path(str(recipe.get("model_name_or_path")))
+    before, shown = str(recipe["model_name_or_path"]), {key: recipe.get(key, True) for key in ("facts", "references")}
+    exam = AdplExam(file, count, **shown)
+    asked = {
+        "recipe": recipe, "records": count, "weights": weights_revision(Path(before)) if Path(before).is_dir() else before,
+        "data": Data.of(Path(recipe["adpl"]), "").digest, "held_out": Data.of(file, "").digest,
+    }  # fmt: skip
     found: dict[str, dict[str, Metric]] = {}
-    first = _kept(out / folder_of(START), asked, lambda: _examined(exam, before, before, file))
+    first = _kept(out / folder_of(START), asked, lambda: _examined(exam, before, before, file, shown))
     found[START] = _pooled([first])
     for name in arms or ARMS:
         runs = []
@@ -93,15 +113,14 @@ def ablate_edpo(
 
             def run(folder: Path = folder, name: str = name, seed: int = seed) -> dict[str, list[Value]]:
                 own = [f"{key}={json.dumps(value)}" for key, value in ARMS[name].items()]
-                # Every run ends at the same step; nothing is chosen among its checkpoints.
-                own += ['eval_strategy="no"', "load_best_model_at_end=false", "exam_cases=0", "adpl_eval=null"]
-                trained = train_edpo(config, [*overrides, *own, f"seed={seed}", f"output_dir={folder}"])
-                return _examined(exam, trained, before, file)
+                trained = train_edpo(config, [*overrides, *own, *PLAIN, f"seed={seed}", f"output_dir={folder}"])
+                return _examined(exam, trained, before, file, shown)
 
             runs.append(_kept(folder, asked | {"arm": ARMS[name], "seed": seed}, run))
         found[name] = _pooled(runs)
         head = (
-            f"{recipe.get('max_steps')} steps of {recipe.get('per_device_train_batch_size')} questions, {seeds} seeds each; "
+            f"{_steps(out / folder_of(name))} questions, {seeds} seeds each, learning rate {recipe.get('learning_rate')}, losses "
+            f"{recipe.get('loss_type', ['sigmoid'])} where nothing else is said; "
             f"{len(exam.records)} records of five questions, of families held out of training; 95 % intervals over the records."
         )
         table = write_comparison(found, SHOWN, head, out)  # after each way: a long run can be looked at, or stopped
@@ -133,7 +152,14 @@ def _pooled(runs: Sequence[dict[str, list[Value]]]) -> dict[str, Metric]:
     }
 
 
-def _examined(exam: AdplExam, trained: Path, before: Path, held_out: Path) -> dict[str, list[Value]]:
+def _steps(folder: Path) -> str:
+    card = json.loads((folder / "seed-0" / "model" / "training.json").read_text(encoding="utf-8"))
+    return f"{card['steps']} steps of {card['batch']}"
+
+
+def _examined(
+    exam: AdplExam, trained: Path | str, before: str, held_out: Path, shown: dict[str, Any]
+) -> dict[str, list[Value]]:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -142,14 +168,14 @@ def _examined(exam: AdplExam, trained: Path, before: Path, held_out: Path) -> di
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
-    def loaded(folder: Path) -> Any:
+    def loaded(folder: Path | str) -> Any:
         model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
         return model.to(device).eval()
 
     model, first = loaded(trained), loaded(before)
     processor = AutoProcessor.from_pretrained(trained)
     values = values_of(exam.sit(model, processor))
-    rows, _ = ranked_questions(held_out, None)
+    rows = ranked_questions(held_out, None, **shown).rows
     values["kl"] = divergence(model, first, processor, rows.select(range(min(KL_QUESTIONS, len(rows)))))
     return values
 

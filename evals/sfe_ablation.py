@@ -13,6 +13,7 @@ from evals.arms import folder_of, write_comparison
 from evals.drawn import DrawnLooks
 from evals.exam import Exam
 from evals.figures.metrics import Metric
+from training.card import Data
 from training.cases import kept_cases
 from training.recipe import RecipeError, read
 from training.sfe.train import train_sfe
@@ -72,7 +73,12 @@ def _arm(name: str, config: Path, overrides: list[str], out: Path, cases: Datase
 
     folder, without = out / folder_of(name), ARMS[name]
     kept = folder / "figures.json"
-    asked = {"recipe": read(config, overrides), "cases": len(cases)}
+    recipe = read(config, overrides)
+    start, data = (Path(str(recipe.get(key))) for key in ("model_name_or_path", "adpl"))
+    asked = {
+        "recipe": recipe, "cases": len(cases), "weights": weights_revision(start) if start.is_dir() else None,
+        "data": Data.of(data, "").digest if data.is_file() else None,
+    }  # fmt: skip
     if kept.is_file():
         before = json.loads(kept.read_text(encoding="utf-8"))
         if before["asked"] != json.loads(json.dumps(asked)):

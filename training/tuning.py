@@ -90,7 +90,9 @@ def same_run(out: Path, asked: dict[str, Any], *, write: bool) -> None:
             )
     if write:
         out.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
+        part = note.with_suffix(".part")
+        part.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
+        part.replace(note)
 
 
 def save_whole(trainer: Any, folder: Path, *, adapted: bool) -> None:

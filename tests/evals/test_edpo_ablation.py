@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -71,7 +72,8 @@ def test_ways_are_trained_with_every_seed_compared_and_kept(made: SimpleNamespac
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1] == str(out / "ablation.md")
     table = (out / "ablation.md").read_text()
-    assert "2 steps of 2 questions, 2 seeds each; 1 records" in table
+    assert table.startswith("2 steps of 2 questions, 2 seeds each, learning rate 0.005, losses ['sigmoid']")
+    assert "; 1 records of five questions" in table.splitlines()[0]
     assert [line.split(" | ")[0] for line in table.splitlines()[4:]] == [
         "| before alignment",
         "| supervised only",
@@ -88,7 +90,7 @@ def test_ways_are_trained_with_every_seed_compared_and_kept(made: SimpleNamespac
         for arm in ("supervised-only", "e-dpo-eta-2")
         for seed in (0, 1)
     ]
-    assert not any(torch.equal(weights[0], other) for other in weights[1:])
+    assert not any(torch.equal(a, b) for a, b in combinations(weights, 2))
     card = json.loads((out / "e-dpo-eta-2" / "seed-1" / "model" / "training.json").read_text())
     assert (card["eta"], card["seed"], card["loss_type"]) == (2.0, 1, ["sigmoid"])
     # What is there is not trained again.
@@ -105,7 +107,9 @@ def test_ways_are_trained_with_every_seed_compared_and_kept(made: SimpleNamespac
     [
         (["--arm", "GRPO"], "arms ['GRPO']: expected some of"),
         (["--held-out", "nowhere.jsonl"], "held-out 'nowhere.jsonl': no file there"),
-        (["adpl=null"], "no file there"),
+        (["adpl=null"], "adpl: not set"),
+        (["model_name_or_path=/no/where"], "model_name_or_path '/no/where': no model there"),
+        (["steps=3"], "steps"),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_one_line(

@@ -73,6 +73,14 @@ def test_the_pairs_of_a_few_lists(scores: list[float], pairs: list[tuple[int, in
     assert select_pairs(scores) == pairs
 
 
+def test_the_order_of_a_ranking_stands_where_scores_contradict_it() -> None:
+    """The second is ranked above the third, though an evaluator thinks otherwise."""
+    assert pairs_of([4.0, 2.0, 2.5, 1.0]) == [
+        Pair(1, 2, 0.5, closest=True),
+        Pair(0, 3, 3.0, extremes=True),
+    ]
+
+
 def test_other_choices_of_pairs() -> None:
     scores = [5.0, 4.0, 3.5, 1.0]
     assert pairs_of(scores, "extremes") == [Pair(0, 3, 4.0, extremes=True)]

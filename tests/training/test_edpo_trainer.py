@@ -234,24 +234,88 @@ def test_accumulated_steps_move_the_weights_as_one_big_step_does(nano: SimpleNam
 
 
 def test_what_the_reference_thinks_is_asked_once_and_kept(nano: SimpleNamespace, tmp_path: Path) -> None:
+    from training.edpo import EDPOTrainer
+
     rows = questions(3, [5.0, 4.0, 3.5, 1.0]) + questions(2, [4.0, 2.0], ANSWERS[:2])
     kept = {"precompute_ref_log_probs": True, "reference_dir": str(tmp_path / "kept"), "per_device_train_batch_size": 2}
     live = trainer_of(nano, tmp_path, rows)
     live.ref_model.load_state_dict(nano.model.state_dict())
-    cached = trainer_of(nano, tmp_path, rows, **kept)
-    assert cached.ref_model is None
+    asked, first = [], EDPOTrainer.reference_logps
+
+    def counted(self: Any, inputs: dict[str, Any]) -> Any:
+        asked.append(len(inputs["input_ids"]))
+        return first(self, inputs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EDPOTrainer, "reference_logps", counted)
+        cached = trainer_of(nano, tmp_path, rows, **kept)
+        assert asked == [4 + 4, 4 + 2, 2]  # every answer of two questions at a time
+        again = trainer_of(nano, tmp_path, rows, **kept)
+        assert len(asked) == 3
+    assert cached.ref_model is again.ref_model is None
     with torch.no_grad():
-        for trainer in (live, cached):  # the policy has moved since
+        for trainer in (live, cached, again):  # the policy has moved since
             trainer.model.lm_head.weight.add_(0.05 * torch.ones_like(trainer.model.lm_head.weight).cumsum(0) / 400)
     losses = []
-    for trainer in (live, cached):
+    for trainer in (live, cached, again):
         examples = [trainer.train_dataset[i] for i in range(5)]
         loss = trainer.compute_loss(trainer.model.train(), trainer.data_collator(examples))
         losses.append(float(loss.detach()))
     assert "ref_logps" in trainer.data_collator(examples)
-    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
     assert losses[0] != pytest.approx(math.log(2), abs=1e-3)
-    assert len(list((tmp_path / "kept").iterdir())) == 1
+    (file,) = (tmp_path / "kept").iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"reference_dir: .*cannot be read .*delete it"):
+        trainer_of(nano, tmp_path, rows, **kept)
+
+
+def test_the_model_as_it_comes_in_is_the_reference_where_none_is_given(nano: SimpleNamespace, tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    from training.edpo import EDPOConfig, EDPOTrainer
+
+    config = EDPOConfig(str(tmp_path), report_to="none", use_cpu=True, bf16=False, gradient_checkpointing=False)
+    row = {"prompt": [{"role": "user", "content": "Is it good?"}], "answers": ANSWERS[:2], "scores": [2.0, 1.0]}
+    trainer = EDPOTrainer(
+        copy.deepcopy(nano.model), None, config, Dataset.from_list([row]), processing_class=nano.processor
+    )
+    assert not any(p.requires_grad for p in trainer.ref_model.parameters())
+    trainer.compute_loss(trainer.model, trainer.data_collator([trainer.train_dataset[0]]))
+    assert trainer._metrics["eval"]["rewards/margins"] == [0.0]
+    with torch.no_grad():
+        trainer.model.lm_head.weight.mul_(1.5)
+    trainer.compute_loss(trainer.model, trainer.data_collator([trainer.train_dataset[0]]))
+    assert trainer._metrics["eval"]["rewards/margins"][-1] != 0
+
+
+def test_supervised_training_tells_no_rewards(nano: SimpleNamespace, tmp_path: Path) -> None:
+    rows = questions(2, [5.0, 4.0, 3.5, 1.0])
+    trainer = trainer_of(nano, tmp_path, rows, loss_type=["sft"])
+    trainer.compute_loss(trainer.model.train(), trainer.data_collator(rows))
+    noted = trainer._metrics["train"]
+    assert not [name for name in noted if name.startswith(("rewards", "margin"))]
+    assert {"entropy", "logps/chosen", "mean_token_accuracy", "delta_h"} <= noted.keys()
+
+
+def test_the_shares_of_two_processes_add_up_to_the_whole(nano: SimpleNamespace, tmp_path: Path) -> None:
+    """Each holds half of the questions; gradients are averaged over them, as distributed training does."""
+    rows = questions(4, [5.0, 4.0, 3.5, 1.0]) + questions(4, [4.0, 2.0], ANSWERS[2:])
+    whole = trainer_of(nano, tmp_path, rows, **MIX)
+    batch = whole.data_collator(rows)
+    expected = gradients(whole.model.train(), whole.compute_loss(whole.model, batch))
+    both = []
+    for half in (rows[::2], rows[1::2]):
+        trainer = trainer_of(nano, tmp_path, rows, **MIX)
+        parts = [trainer.data_collator(half[:1]), trainer.data_collator(half[1:])]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(trainer.accelerator), "num_processes", 2)
+            counts = whole._get_num_items_in_batch([batch], torch.device("cpu"))
+            trainer.model.train()
+            loss = sum(trainer.compute_loss(trainer.model, part, num_items_in_batch=counts) for part in parts)
+        both.append(gradients(trainer.model, loss))
+    mean = {name: (gradient + both[1][name]) / 2 for name, gradient in both[0].items()}
+    assert_alike(expected, mean, atol=1e-6)
 
 
 def test_another_model_template_or_text_is_asked_anew_but_other_scores_are_not(
@@ -277,7 +341,6 @@ def test_another_model_template_or_text_is_asked_anew_but_other_scores_are_not(
         return len(list((tmp_path / "kept").iterdir()))
 
     first = run(nano.model, nano.processor, texts([5.0, 4.0], ANSWERS[:2]))
-    assert files() == 1
     again = run(nano.model, nano.processor, texts([3.0, 1.0], ANSWERS[:2]))
     assert files() == 1
     assert again.train_dataset["ref_logps"] == first.train_dataset["ref_logps"]
@@ -290,6 +353,10 @@ def test_another_model_template_or_text_is_asked_anew_but_other_scores_are_not(
     other = run(nano.model, processor, texts([5.0, 4.0], ANSWERS[:2]))
     assert files() == 4
     assert other.train_dataset["ref_logps"] != first.train_dataset["ref_logps"]
+    fewer = copy.deepcopy(nano.model)
+    fewer.config.distinct_patches = 1
+    run(fewer, nano.processor, texts([5.0, 4.0], ANSWERS[:2]))
+    assert files() == 5
 
 
 @pytest.mark.parametrize(
@@ -297,7 +364,6 @@ def test_another_model_template_or_text_is_asked_anew_but_other_scores_are_not(
     [
         (ANSWERS[:1], [5.0], r"q0: scores \[5.0\]: expected at least 2"),
         (ANSWERS[:2], [5.0, math.nan], r"q0: scores .*: expected one finite number an answer"),
-        (ANSWERS[:2], [1.0, 5.0], r"q0: scores \[1.0, 5.0\] are not best first"),
         (ANSWERS[:3], [5.0, 1.0], r"q0: has 3 answers and 2 scores"),
         (
             [ANSWERS[0], "fine " * 5000],

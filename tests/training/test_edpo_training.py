@@ -134,6 +134,15 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(run: SimpleNamespa
     assert all(torch.allclose(value, other[name], atol=1e-4) for name, value in one.items())
 
 
+def test_a_run_that_has_taken_its_steps_is_left_as_it_is(run: SimpleNamespace) -> None:
+    from training.edpo.train import train_edpo
+
+    before = (run.folder / "model.safetensors").stat().st_mtime_ns
+    assert train_edpo(run.recipe, []) == run.folder
+    assert (run.folder / "model.safetensors").stat().st_mtime_ns == before
+    assert [path.name for path in sorted(run.out.glob("checkpoint-*"))] == ["checkpoint-2", "checkpoint-4"]
+
+
 def test_adapters_need_no_second_model(run: SimpleNamespace, base: Path, tmp_path: Path) -> None:
     from training.edpo import trainer
     from training.edpo.train import train_edpo
@@ -147,9 +156,15 @@ def test_adapters_need_no_second_model(run: SimpleNamespace, base: Path, tmp_pat
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer.EDPOTrainer, "compute_loss", watched)
-        lora = ["use_peft=true", "lora_r=4", "learning_rate=0.01", f"output_dir={tmp_path / 'run'}"]
-        folder = train_edpo(run.recipe, lora)
+        lora = ["use_peft=true", "lora_r=4", "learning_rate=0.01"]
+        folder = train_edpo(run.recipe, [*lora, f"output_dir={tmp_path / 'run'}"])
     assert seen == [None] * 4
+    before = [*lora, "precompute_ref_log_probs=true", f"reference_dir={tmp_path / 'kept'}"]
+    for seed in (0, 1):  # adapters are drawn at random, and are no part of the reference policy
+        train_edpo(run.recipe, [*before, f"output_dir={tmp_path / f'kept-{seed}'}", f"seed={seed}"])
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+    asked = [[entry["loss"] for entry in log_of(tmp_path / name, 4)] for name in ("run", "kept-0")]
+    assert asked[0] == pytest.approx(asked[1], abs=1e-5)
     log = log_of(tmp_path / "run", 4)
     assert log[0]["rewards/margins"] == pytest.approx(0, abs=1e-5)
     assert log[-1]["rewards/margins"] > 0.01
@@ -188,12 +203,14 @@ def test_questions_that_say_nothing_are_counted_and_listed(
     folder = train_edpo(run.recipe, here)
     listed = (tmp_path / "run" / "left-out.txt").read_text().splitlines()
     assert listed[:2] == [
-        "record 1, question 2: whose answers all score the same",
-        "record 2, question 1: whose answers the evaluator could not score",
+        "adpl: record 1, question 2: whose answers all score the same",
+        "adpl: record 2, question 1: whose answers the evaluator could not score",
     ]
-    assert listed[2].startswith("record 3, question 5: with an answer of more than")
+    assert listed[2].startswith("adpl: record 3, question 5: longer than the 2048 tokens")
     assert len(listed) == 3
     assert "3 of " in caplog.text
+    assert "in 4 of " in caplog.text
+    assert "a score contradicts the ranking" in caplog.text
     card = json.loads((folder / "training.json").read_text())
     assert (card["questions"], card["left_out"]) == (5 * len(records) - 3, 3)
 
@@ -210,10 +227,12 @@ def test_scores_come_from_the_evaluator_then_the_record_then_the_rank(ranked: Pa
         del option["scores"]
     own = tmp_path / "own.jsonl"
     own.write_text(json.dumps(records[0]) + "\n", encoding="utf-8")
-    rows, left = ranked_questions(own, ranked.parent)
-    assert not left.places
-    assert rows[0]["scores"] == [3.0, 2.0, 1.0, 0.0]
-    assert rows[0]["answers"] == [o["answer_en"] for o in reversed(first["answer_options"])]
+    read = ranked_questions(own, ranked.parent)
+    rows = read.rows
+    assert not read.left_out
+    assert read.contradicted == 1
+    assert rows[0]["scores"] == [0.0, 1.0, 2.0, 3.0]  # of answers that people have ranked: their order stands
+    assert rows[0]["answers"] == [o["answer_en"] for o in first["answer_options"]]
     assert rows[1]["scores"] == pytest.approx(marks)
     assert rows[2]["scores"] == [3.0, 2.0, 1.0, 0.0]
     assert rows[2]["answers"] == [o["answer_en"] for o in third["answer_options"]]
@@ -231,6 +250,10 @@ def test_scores_come_from_the_evaluator_then_the_record_then_the_rank(ranked: Pa
         (["loss_type=[hinge]"], r"loss_type \['hinge'\]: expected some of"),
         (["steps=3"], r"steps"),
         (["eval_strategy=steps"], r"eval_strategy 'steps': needs adpl_eval"),
+        (["eval_strategy=steps", "adpl_eval=nowhere.jsonl"], r"adpl_eval 'nowhere.jsonl': no file there"),
+        (["exam_cases=3"], r"exam_cases 3: an exam is sat at evaluations"),
+        (["metric_for_best_model=eval_mle"], r"metric_for_best_model 'eval_mle': is of the exam; set exam_cases"),
+        (["eye=nowhere"], r"eye 'nowhere': no encoder there"),
         (["images_dir=nowhere"], r"record 1: test_image .* is not in 'nowhere'"),
     ],
 )
@@ -242,7 +265,7 @@ def test_a_recipe_that_cannot_be_used_is_refused_in_one_line(
     with pytest.raises(RecipeError, match=problem) as caught:
         train_edpo(run.recipe, [f"output_dir={tmp_path / 'run'}", *overrides])
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "run").exists()
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
 
 
 def test_nothing_to_learn_from_is_said(run: SimpleNamespace, ranked: Path, tmp_path: Path) -> None:
@@ -254,11 +277,13 @@ def test_nothing_to_learn_from_is_said(run: SimpleNamespace, ranked: Path, tmp_p
             option["scores"] = {"type": 3, "location": 3, "logic": 3}
     own = tmp_path / "own.jsonl"
     own.write_text(json.dumps(record) + "\n", encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"no question to learn from; 5 questions whose answers all score the same"):
+    with pytest.raises(RecipeError, match=r"no question to learn from; 5 whose answers all score the same"):
         train_edpo(run.recipe, [f"output_dir={tmp_path / 'run'}", f"adpl={own}", f"images_dir={ranked.parent}"])
 
 
-@pytest.mark.parametrize("other", ["eta=1.0", "beta=0.2", "loss_type=[sft]"])
+@pytest.mark.parametrize(
+    "other", ["eta=1.0", "beta=0.2", "loss_type=[sft]", "learning_rate=0.5", "seed=3", "per_device_train_batch_size=1"]
+)
 def test_checkpoints_of_other_settings_are_not_gone_on_with(run: SimpleNamespace, other: str) -> None:
     from training.edpo.train import train_edpo
 
@@ -288,9 +313,9 @@ def test_a_photo_that_was_changed_is_asked_about_anew(ranked: Path, tmp_path: Pa
     from training.edpo.reference import digest_of
 
     shutil.copytree(ranked.parent, tmp_path / "own")
-    rows, _ = ranked_questions(tmp_path / "own" / "train.jsonl", None)
+    rows = ranked_questions(tmp_path / "own" / "train.jsonl", None).rows
     before = digest_of(rows)
-    assert digest_of(ranked_questions(tmp_path / "own" / "train.jsonl", None)[0]) == before
+    assert digest_of(ranked_questions(tmp_path / "own" / "train.jsonl", None).rows) == before
     assert digest_of(rows.select(range(1, len(rows)))) != before
     photo = next((tmp_path / "own" / "images" / "train").glob("*_test.jpg"))
     photo.write_bytes(photo.read_bytes() + b"\0")
@@ -339,7 +364,8 @@ def test_the_checkpoint_that_does_best_in_the_exam_is_kept(
         return exam
 
     here = [
-        f"output_dir={tmp_path / 'run'}", f"adpl_eval={ranked}", f"eye={eye}", f"exam_dir={tmp_path / 'exam'}", "exam_cases=2",
+        f"output_dir={tmp_path / 'run'}", f"adpl_eval={ranked}", "precompute_ref_log_probs=true",
+        f"reference_dir={tmp_path / 'kept'}", f"eye={eye}", f"exam_dir={tmp_path / 'exam'}", "exam_cases=2",
         "drawing_processes=1", "max_steps=2", "save_steps=1", "eval_strategy=steps", "eval_steps=1",
         "load_best_model_at_end=true", "metric_for_best_model=eval_mle", "greater_is_better=true",
     ]  # fmt: skip

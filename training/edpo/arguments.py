@@ -10,11 +10,15 @@ class EdpoArguments:
     """Data, and what the model is shown; the model to start from and its adapters are TRL's `ModelConfig`."""
 
     adpl: str | None = field(default=None, metadata={"help": "AD-PL file of ranked answers to learn from."})
-    images_dir: str | None = field(default=None, metadata={"help": "Folder of its photos; none: the file's own."})
+    images_dir: str | None = field(
+        default=None, metadata={"help": "Folder that the photos of both files lie below; none: each file's own."}
+    )
     adpl_eval: str | None = field(default=None, metadata={"help": "AD-PL file to take the loss and the accuracies on."})
     facts: bool = field(default=True, metadata={"help": "Facts in the prompt, as words."})
     references: bool = field(default=True, metadata={"help": "Normal references before the model."})
-    tiles: int = field(default=6, metadata={"help": "Most tiles of a photo, where the start is an InternVL."})
+    tiles: int | None = field(
+        default=None, metadata={"help": "Most tiles of a photo; none: as the model is used to, 6 for a plain InternVL."}
+    )
     remembered: int = field(
         default=0,
         metadata={

@@ -23,7 +23,7 @@ NOT_OF_THE_MODEL = frozenset(
 class RankedCollator(DataCollatorMixin):
     """Makes a batch of questions, both pairs of each beside each other.
 
-    A question is a dict with `prompt` (messages), `answers` (two or more texts, best first), `scores` (a number each) and,
+    A question is a dict with `prompt` (messages), `answers` (two or more texts, best ranked first), `scores` (a number each) and,
     where it has any, `photos` (PIL images), `place` (for messages) and `ref_logps` (of each answer under the reference policy).
 
     Beside what the processor makes of the R rows, a batch holds `completion_mask` (R, T), 1 on the answers; `chosen` and
@@ -86,8 +86,6 @@ class RankedCollator(DataCollatorMixin):
             raise ValueError(
                 f"{place}: has {len(answers)} answers and {len(scores)} scores, expected one score an answer"
             )
-        if sorted(scores, reverse=True) != list(scores):
-            raise ValueError(f"{place}: scores {list(scores)!r} are not best first")
         try:
             return pairs_of(scores, self.choice, self.gap, self.tau)
         except ValueError as error:

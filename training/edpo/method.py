@@ -69,8 +69,13 @@ def self_information(scores: Sequence[float], tau: float = 1.0) -> list[float]:
 
 
 def select_pairs(scores: Sequence[float], tau: float = 1.0) -> list[tuple[int, int]]:
-    """The two pairs of E-DPO as `(winner, loser)` places in `scores`; see `pairs_of` for the rules and errors."""
-    return [(pair.chosen, pair.rejected) for pair in pairs_of(scores, tau=tau)]
+    """The two pairs of E-DPO as `(winner, loser)` places in `scores`, closest first; one where they coincide.
+
+    The scores are sorted, best first; those that are equal stay in the order they come in. Rules and errors as of `pairs_of`.
+    """
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])  # stable
+    pairs = pairs_of([scores[i] for i in order], tau=tau)
+    return [(order[pair.chosen], order[pair.rejected]) for pair in pairs]
 
 
 def pairs_of(
@@ -81,12 +86,12 @@ def pairs_of(
 ) -> list[Pair]:
     """Pairs of a list of ranked answers, closest first.
 
-    The list is sorted by score, best first; answers of equal score stay in the order they come in, which is their rank. So ties
-    are pairs too, with a gap of 0, where the rank alone says who wins. Of several equally close neighbours the
-    best-ranked are taken. Where the closest neighbours are the extremes, there is one pair.
+    The order of the list is the ranking, and says who wins; the scores say how far apart two answers are, and no more. So ties are
+    pairs too, with a gap of 0. Of several equally close neighbours the best-ranked are taken. Where the closest neighbours are the
+    extremes, there is one pair.
 
     Args:
-        scores: N scores, at least 2, on any scale, higher is better.
+        scores: N scores of answers, best ranked first, at least 2, on any scale, higher is better.
         choice: which pairs.
         gap: how far apart two answers are.
         tau: temperature of the softmax over the scores.
@@ -96,15 +101,14 @@ def pairs_of(
     """
     if len(scores) < 2:
         raise ValueError(f"scores {list(scores)!r}: expected at least 2, one an answer")
-    apart = _apart(scores, gap, tau)
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])  # stable
-    first_last = (order[0], order[-1])
-    closest = min(pairwise(order), key=lambda pair: apart(*pair))
+    apart, ranks = _apart(scores, gap, tau), range(len(scores))
+    first_last = (0, len(scores) - 1)
+    closest = min(pairwise(ranks), key=lambda pair: apart(*pair))
     wanted = {
         "closest and extremes": [closest, first_last],
         "closest": [closest],
         "extremes": [first_last],
-        "all": list(combinations(order, 2)),
+        "all": list(combinations(ranks, 2)),
     }[choice]
     return [Pair(w, r, apart(w, r), (w, r) == closest, (w, r) == first_last) for w, r in dict.fromkeys(wanted)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,20 @@ from training.sfe.rows import conversation
 
 
 @dataclass
-class Left:
-    """Questions that cannot be learnt from."""
+class Read:
+    """The questions of a file, and what was found while reading it."""
 
-    places: list[tuple[str, str]] = field(default_factory=list)
-    """Where, and why."""
+    rows: Dataset
+    """Questions as `RankedCollator` takes them, whose photos are read when a question is."""
+    left_out: list[tuple[str, str]]
+    """Places of questions that cannot be learnt from, and why."""
+    contradicted: int
+    """Questions in which an answer scores higher than one that is ranked above it. The ranking stands."""
 
-    def __str__(self) -> str:
-        return "; ".join(f"{count} questions {why}" for why, count in Counter(why for _, why in self.places).items())
+
+def why_left_out(left_out: list[tuple[str, str]]) -> str:
+    """Counts and reasons, in a line."""
+    return "; ".join(f"{count} {why}" for why, count in Counter(why for _, why in left_out).items())
 
 
 def scores_of(record: PreferenceRecord, question: RankedQuestion) -> list[float] | None:
@@ -47,58 +53,50 @@ def ranked_questions(
     *,
     facts: bool = True,
     references: bool = True,
-    tokenizer: Any = None,
+    processor: Any = None,
     context: int | None = None,
-) -> tuple[Dataset, Left]:
-    """Questions as `RankedCollator` takes them, whose photos are read when a question is; and those left out.
+    argument: str = "adpl",
+) -> Read:
+    """Read ranked answers as questions.
 
-    Answers are sorted by score; of those that score the same, the better rank comes first. Left out are questions whose answers
-    all score the same, which say nothing of the ranking, those without scores where there should be some, and those with an
-    answer that is longer than the context.
+    Left out are questions whose answers all score the same, those that an evaluator was asked about and could not score, and
+    those that are longer than the context. Scores may contradict the ranking, which people have given: they say how far apart two
+    answers are, not which is better.
 
     Args:
         file: an AD-PL file.
         images: folder that its photos lie below; None: the file's own.
         facts: put the record's facts before the model.
         references: show the reference.
-        tokenizer: measures the answers; None: they are not measured.
+        processor: measures the questions; None: they are not measured.
         context: most tokens that the model reads; None: any number.
+        argument: what the file is called in errors.
 
     Raises:
         RecipeError: as `training.sfe.adpl_rows.records_of`, and where no question is left.
     """
     folder = file.parent if images is None else images
-    left, rows = Left(), list[dict[str, Any]]()
-    for number, record in enumerate(records_of(file, folder), 1):
+    left_out, rows, contradicted = list[tuple[str, str]](), list[dict[str, Any]](), 0
+    for number, record in enumerate(records_of(file, folder, argument), 1):
         photos = [record.test_image, record.reference_image] if references else [record.test_image]
         shown = shown_facts(record) if facts else []
         for place, question in enumerate(record.question_answer, 1):
-            at = f"record {number}, question {place}"
-            scores = scores_of(record, question)
+            at, scores = f"record {number}, question {place}", scores_of(record, question)
+            text = question_text(question.question_en, shown, shown_evidence(record))
+            answers = [inert(option.answer_en) for option in question.answer_options]
             if scores is None:
-                left.places.append((at, "whose answers the evaluator could not score"))
-                continue
-            order = sorted(range(len(scores)), key=lambda i: -scores[i])
-            answers = [inert(question.answer_options[i].answer_en) for i in order]
-            if len(set(scores)) == 1:
-                left.places.append((at, "whose answers all score the same"))
-            elif context is not None and _longest(tokenizer, answers) > context:
-                left.places.append(
-                    (at, f"with an answer of more than {context} tokens, which is all that the model reads")
-                )
+                left_out.append((at, "whose answers the evaluator could not score"))
+            elif len(set(scores)) == 1:
+                left_out.append((at, "whose answers all score the same"))
+            elif context is not None and _tokens(processor, text, answers, len(photos)) > context:
+                left_out.append((at, f"longer than the {context} tokens that the model reads"))
             else:
-                rows.append(
-                    {
-                        "text": question_text(question.question_en, shown, shown_evidence(record)),
-                        "photos": [str(folder / photo) for photo in photos],
-                        "answers": answers,
-                        "scores": [scores[i] for i in order],
-                        "place": at,
-                    }
-                )
+                paths = [str(folder / photo) for photo in photos]
+                rows.append({"text": text, "photos": paths, "answers": answers, "scores": scores, "place": at})
+                contradicted += sorted(scores, reverse=True) != scores
     if not rows:
-        raise RecipeError(f"adpl {str(file)!r}: no question to learn from; {left}")
-    return Dataset.from_list(rows).with_transform(as_questions), left
+        raise RecipeError(f"{argument} {str(file)!r}: no question to learn from; {why_left_out(left_out)}")
+    return Read(Dataset.from_list(rows).with_transform(as_questions), left_out, contradicted)
 
 
 def as_questions(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -113,5 +111,7 @@ def as_questions(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
     return made
 
 
-def _longest(tokenizer: Any, answers: Sequence[str]) -> int:
-    return max(len(ids) for ids in tokenizer(list(answers), add_special_tokens=False)["input_ids"])
+def _tokens(processor: Any, text: str, answers: Sequence[str], photos: int) -> int:
+    """Of the question with its longest answer and its photos, each as one tile, at least."""
+    ids = processor.tokenizer([text, *answers], add_special_tokens=False)["input_ids"]
+    return len(ids[0]) + max(map(len, ids[1:])) + photos * int(processor.image_seq_length)

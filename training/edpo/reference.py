@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import transformers
 from accelerate.utils import broadcast_object_list, gather_object
 from datasets import Dataset
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
     from training.edpo.trainer import EDPOTrainer
 
 
 def cached(trainer: EDPOTrainer, dataset: Dataset, key: dict[str, Any], folder: Path, batch_size: int) -> Dataset:
     """The questions with `ref_logps`, one an answer: read from `folder`, or computed and kept there.
 
-    The file's name is a hash of `key` and of every text and photo: another model, template or data set is another file. Scores
-    are left out of it, since the log-probabilities do not depend on them.
+    The file's name is a hash of `key`, of every text and photo, and of what becomes of the first question on its way to the model:
+    another model, template or data set is another file. Scores are left out of it, since the log-probabilities do not depend on them.
 
     Args:
         trainer: whose reference policy is asked.
@@ -32,23 +37,64 @@ def cached(trainer: EDPOTrainer, dataset: Dataset, key: dict[str, Any], folder: 
         key: what else the log-probabilities depend on.
         folder: of the files; made if missing.
         batch_size: questions at once.
+
+    Raises:
+        ValueError: the file that was kept cannot be read.
     """
-    name = [hashlib.sha256(json.dumps(key | {"data": digest_of(dataset)}, sort_keys=True).encode()).hexdigest()]
-    broadcast_object_list(name)  # parts of a sharded model hash differently on every process
-    file = folder / f"{name[0]}.safetensors"
-    if not file.is_file():
+    found: list[Any] = [None, None]
+    if trainer.is_world_process_zero():
+        first = replace(trainer.data_collator, choice="all")([dict(dataset[0])])  # type: ignore[type-var]
+        told = hashlib.sha256(first["input_ids"].numpy().tobytes())
+        if "pixel_values" in first:
+            told.update(first["pixel_values"].float().numpy().tobytes())
+        whole = key | {"data": digest_of(dataset), "first": told.hexdigest()}
+        file = folder / f"{hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()}.safetensors"
+        found = [str(file), file.is_file()]
+    broadcast_object_list(found)  # whether it is there is asked once: the processes have to go the same way
+    file, there = Path(found[0]), found[1]
+    if not there:
         logps = _computed(trainer, dataset, batch_size)
         if trainer.is_world_process_zero():
             folder.mkdir(parents=True, exist_ok=True)
-            part = file.with_suffix(".part")
+            part = file.with_suffix(f".{os.getpid()}.part")  # runs side by side may ask the same
             flat = torch.tensor([value for row in logps for value in row])
             save_file({"logps": flat, "answers": torch.tensor([len(row) for row in logps])}, part)
             part.replace(file)
     trainer.accelerator.wait_for_everyone()
-    kept = load_file(file)
+    try:
+        kept = load_file(file)
+    except SafetensorError as error:
+        raise ValueError(
+            f"reference_dir: {str(file)!r} cannot be read ({error}); delete it, and it is made anew"
+        ) from error
     values = [row.tolist() for row in kept["logps"].split(kept["answers"].tolist())]
     shown = dataset.format
     return dataset.add_column("ref_logps", values).with_format(shown["type"], **shown["format_kwargs"])
+
+
+def settings_of(model: Any, run: TrainingArguments) -> dict[str, Any]:
+    """What the log-probabilities depend on beside weights, texts and photos."""
+    config = model.config.to_dict()
+    config.pop("_name_or_path", None)
+    inner = getattr(model, "base_model", model)
+    return {
+        "config": json.loads(json.dumps(config, default=str, sort_keys=True)),
+        "attention": model.config._attn_implementation,
+        "precision": f"{model.dtype}, bf16={run.bf16}, fp16={run.fp16}",
+        "remembered": any(getattr(module, "remembers", False) for module in inner.modules()),
+        "device": run.device.type,
+        "versions": [torch.__version__, transformers.__version__],
+    }
+
+
+def weights_of(model: Any) -> str:
+    """SHA-256 of the weights without adapters, which are drawn at random and leave the reference policy as it is."""
+    made = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        if "lora_" not in name and ".modules_to_save." not in name:
+            made.update(name.encode())
+            made.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return made.hexdigest()
 
 
 def _computed(trainer: EDPOTrainer, dataset: Dataset, batch_size: int) -> list[list[float]]:
@@ -76,7 +122,7 @@ def _computed(trainer: EDPOTrainer, dataset: Dataset, batch_size: int) -> list[l
 
 def digest_of(dataset: Dataset) -> str:
     """SHA-256 of the columns as they are stored, and of the photos that `photos` names by their paths; scores do not count."""
-    made = hashlib.sha256()
+    made, photos = hashlib.sha256(), dict[str, bytes]()
     plain = _plain(dataset)
     for name in sorted(plain):
         if name in ("scores", "place"):
@@ -86,8 +132,10 @@ def digest_of(dataset: Dataset) -> str:
             made.update(repr(value).encode())
             for photo in value if name == "photos" else ():
                 if isinstance(photo, str):
-                    with open(photo, "rb") as opened:
-                        made.update(hashlib.file_digest(opened, "sha256").digest())
+                    if photo not in photos:  # a pair has five questions
+                        with open(photo, "rb") as opened:
+                            photos[photo] = hashlib.file_digest(opened, "sha256").digest()
+                    made.update(photos[photo])
     return made.hexdigest()
 
 
@@ -95,11 +143,11 @@ def revision_of(processor: Any) -> str:
     """SHA-256 of everything that turns a question into tokens and pixels: tokenizer, chat template, image settings."""
     tokenizer = processor.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    parts = [
-        processor.to_json_string(),
-        processor.chat_template or tokenizer.chat_template or "",
-        json.dumps(tokenizer.get_vocab(), sort_keys=True) if backend is None else backend.to_str(),
-    ]
+    words = {"vocabulary": tokenizer.get_vocab()} if backend is None else json.loads(backend.to_str())
+    for momentary in ("padding", "truncation"):  # of the last call
+        words.pop(momentary, None)
+    template = processor.chat_template or tokenizer.chat_template or ""
+    parts = [processor.to_json_string(), template, json.dumps(words, sort_keys=True)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from accelerate.utils import is_peft_model
 from datasets import Dataset
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -15,7 +18,7 @@ from trl import DPOConfig, DPOTrainer
 
 from training.edpo.batches import NOT_OF_THE_MODEL, RankedCollator
 from training.edpo.method import Choice, Gap, edpo_loss
-from training.edpo.reference import cached, revision_of
+from training.edpo.reference import cached, revision_of, settings_of, weights_of
 
 LOSSES = ("sigmoid", "bco_pair", "sft")
 
@@ -55,8 +58,6 @@ class EDPOConfig(DPOConfig):
                 raise ValueError(f"{name} {getattr(self, name)!r}: expected one of {list(allowed)}")
         if unknown := set(self.loss_type) - set(LOSSES):
             raise ValueError(f"loss_type {sorted(unknown)!r}: expected some of {list(LOSSES)}")
-        if self.loss_weights is not None and len(self.loss_weights) != len(self.loss_type):
-            raise ValueError(f"loss_weights {self.loss_weights!r}: expected {len(self.loss_type)}, one a loss_type")
         plain = {
             "ld_alpha": None, "f_divergence_type": "reverse_kl", "label_smoothing": 0.0, "use_weighting": False,
             "sync_ref_model": False,
@@ -89,8 +90,23 @@ class EDPOTrainer(DPOTrainer):
         peft_config: Any = None,
         callbacks: Any = None,
     ) -> None:
-        """As of the base class, for the arguments it shares."""
+        """As of the base class, for the arguments it shares; without `ref_model`, the reference policy is the model as it comes in.
+
+        Raises:
+            ValueError: `precompute_ref_log_probs` with DeepSpeed.
+        """
         args = args or EDPOConfig("edpo")
+        if (
+            args.precompute_ref_log_probs and args.deepspeed_plugin is not None
+        ):  # whose weights are elsewhere until training
+            raise ValueError("precompute_ref_log_probs: not supported with DeepSpeed; leave it out")
+        if set(args.loss_type) == {"sft"}:
+            args.precompute_ref_log_probs = True  # of nothing: no second model is kept
+        adapted = peft_config is not None or is_peft_model(model)
+        asked_before = args.precompute_ref_log_probs and not is_sharded(args)
+        if ref_model is None and not adapted and not asked_before:
+            # TRL would load it again, by classes that it knows. What the frozen tower remembers is shared.
+            ref_model = copy.deepcopy(model).requires_grad_(False)
         text = model.config.get_text_config()
         context = getattr(text, "max_position_embeddings", None)
         collator = RankedCollator(processing_class, args.pairs, args.gap, args.tau, context)
@@ -111,10 +127,12 @@ class EDPOTrainer(DPOTrainer):
             return dataset
         if not isinstance(dataset, Dataset):
             raise ValueError("precompute_ref_log_probs: expected questions that are all there, found a stream of them")
+        # Sharded weights cannot be read here; the base class has hashed them before they were.
+        weights = weights_of(self.model) if is_peft_model(self.model) else self._precompute_model_hash
         key = {
-            "weights": self._precompute_model_hash,
+            "weights": weights,
             "processor": revision_of(self.processing_class),
-            "precision": f"{self.model.dtype}, bf16={self.args.bf16}",  # type: ignore[union-attr]
+            **settings_of(self.model, self.args),
         }
         return cached(self, dataset, key, Path(self.args.reference_dir), batch_size)
 
@@ -210,11 +228,17 @@ class EDPOTrainer(DPOTrainer):
         model: Any = self.model
         noted: defaultdict[str, list[float]] = self._metrics["train" if model.training else "eval"]
         for name, total, count in zip(of, totals[0::2], totals[1::2], strict=False):
-            if count:
+            # Without a reference policy there are no rewards, and no margin is used.
+            if count and (self._held_against_a_reference or not name.startswith(("rewards", "margin"))):
                 noted[name].append(total / count)
         if model.training:
             self._total_train_tokens += int(totals[-1])
         noted["num_tokens"] = [self._total_train_tokens]
+
+
+def is_sharded(run: DPOConfig) -> bool:
+    """Whether FSDP is asked for, by the recipe or by accelerate's own configuration."""
+    return bool(run.fsdp) or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
 def _counts(batch: dict[str, Any]) -> Tensor:

@@ -50,25 +50,26 @@ def adpl_rows(file: Path, images: Path | None, *, facts: bool = True, references
     return table.with_transform(made)
 
 
-def records_of(file: Path, folder: Path) -> list[PreferenceRecord]:
+def records_of(file: Path, folder: Path, argument: str = "adpl") -> list[PreferenceRecord]:
     """The records of a file, all of them sound.
 
     Args:
         file: an AD-PL file.
         folder: that its photos lie below.
+        argument: what the file is called in errors.
 
     Raises:
         RecipeError: the file is none, or holds a fault; the first is named.
     """
     if not file.is_file():
-        raise RecipeError(f"adpl {str(file)!r}: no file there; make one with `sage-iad data make`")
+        raise RecipeError(f"{argument} {str(file)!r}: no file there; make one with `sage-iad data make`")
     records: list[PreferenceRecord] = []
     for record in read_adpl(file, folder, _pack()):
         if isinstance(record, AdplFault):
-            raise RecipeError(f"adpl {str(file)!r}: {record}; see `sage-iad data check {file}`")
+            raise RecipeError(f"{argument} {str(file)!r}: {record}; see `sage-iad data check {file}`")
         records.append(record)
     if not records:
-        raise RecipeError(f"adpl {str(file)!r}: holds no record")
+        raise RecipeError(f"{argument} {str(file)!r}: holds no record")
     return records
 
 

@@ -46,7 +46,9 @@ class SfeArguments:
         default=None,
         metadata={"help": "Test patches the fusion looks at, k of the paper; none: the model's own, or 16."},
     )
-    tiles: int = field(default=6, metadata={"help": "Most tiles of a photo, where the start is an InternVL."})
+    tiles: int | None = field(
+        default=None, metadata={"help": "Most tiles of a photo; none: as the model is used to, 6 for a plain InternVL."}
+    )
     tokenizer_cases: int = field(default=300, metadata={"help": "A new model: cases its tokenizer is trained on."})
     vocabulary: int = field(default=3072, metadata={"help": "A new model: size of its tokenizer."})
     width: int = field(default=256, metadata={"help": "A new model: hidden size of its language model."})

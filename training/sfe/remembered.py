@@ -34,3 +34,4 @@ def remember(tower: nn.Module, photos: int) -> None:
         return BaseModelOutputWithPooling(last_hidden_state=hidden.to(pixel_values.device, pixel_values.dtype))
 
     tower.forward = look
+    tower.remembers = True  # type: ignore[assignment]

@@ -74,7 +74,7 @@ def start(
     *,
     fusion: bool | None = None,
     patches: int | None = None,
-    tiles: int = 6,
+    tiles: int | None = None,
     remembered: int = 0,
 ) -> tuple[Any, Any]:
     """Model and processor; the vision tower is frozen, everything else is to be trained.
@@ -84,7 +84,7 @@ def start(
         name: folder or id of a SAGE model, or of an InternVL.
         fusion: whether it is to have one; None: as it is, and a fresh one around an InternVL.
         patches: which the fusion looks at; None: as many as it is used to.
-        tiles: most tiles of a photo, where it is an InternVL.
+        tiles: most tiles of a photo, for models that cut photos; None: as it is used to, 6 for a plain InternVL.
         remembered: photos whose frozen features are kept in memory.
 
     Raises:
@@ -99,9 +99,11 @@ def start(
     if isinstance(AutoConfig.from_pretrained(name), SageConfig):
         model = AutoModelForImageTextToText.from_pretrained(name, use_safetensors=True, **kept)
         processor = AutoProcessor.from_pretrained(name)
+        if tiles is not None and processor.image_processor.crop_to_patches:
+            processor.image_processor.max_patches = tiles
     else:
         model = SageForConditionalGeneration.from_internvl(name, **kept)
-        processor = SageProcessor.from_internvl(name, tiles=tiles)
+        processor = SageProcessor.from_internvl(name, tiles=6 if tiles is None else tiles)
     if fusion is False:
         model.without_fusion()
     elif fusion and not hasattr(model.model, "fact_fusion"):
