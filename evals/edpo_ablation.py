@@ -91,13 +91,14 @@ def ablate_edpo(
         EvalError: a fault in the held-out file.
     """
     recipe = read(config, overrides)
-    check(*parse((EdpoArguments, ModelConfig, EDPOConfig), config, [*overrides, *PLAIN]))
+    arguments, models, settings = parse((EdpoArguments, ModelConfig, EDPOConfig), config, [*overrides, *PLAIN])
+    check(arguments, models, settings)
     if unknown := set(arms) - set(ARMS):
         raise RecipeError(f"arms {sorted(unknown)!r}: expected some of {list(ARMS)}")
     file = held_out or Path(recipe.get("adpl") or "data").parent / "unseen_families.jsonl"
     if not file.is_file():
         raise RecipeError(f"held-out {str(file)!r}: no file there; `sage-iad data make` writes one")
-    before, shown = str(recipe["model_name_or_path"]), {key: recipe.get(key, True) for key in ("facts", "references")}
+    before, shown = str(models.model_name_or_path), {"facts": arguments.facts, "references": arguments.references}
     exam = AdplExam(file, count, **shown)
     asked = {
         "recipe": recipe, "records": count, "weights": weights_revision(Path(before)) if Path(before).is_dir() else before,

@@ -399,8 +399,14 @@ def test_one_rater_alone_and_raters_who_are_split(folder: RankFolder) -> None:
     rank_all(folder, "b", "DCBA", verdict=False)
     assert not export(folder).records
     assert "split evenly on the verdict of question 1" in export(folder).left_out[0]
-    (record,) = export(folder, "b").records
-    assert record.question_answer[0].answer is False
-    assert record.question_answer[0].answer_options[0].answer_en == "True. Reason 3 of 1 [F1][E1]."
+    (record,) = export(folder, "a").records
+    assert record.question_answer[0].answer is True
+    assert record.question_answer[0].answer_options[0].answer_en == "True. Reason 2 of 1 [F1][E1]."
+    # All four answers say True: none can be the best where the verdict is False.
+    assert not export(folder, "b").records
+    assert (
+        "the best answer to question 1 does not open with False, the verdict; reword it"
+        in export(folder, "b").left_out[0]
+    )
     with pytest.raises(RankError, match="'z': has ranked nothing; there is a, b"):
         export(folder, "z")

@@ -60,7 +60,18 @@ def _fault(question: Question, rankings: Sequence[Ranking]) -> str | None:
         return f"question {question.number} is not ranked"
     if sum(ranking.verdict for ranking in rankings) * 2 == len(rankings):
         return f"raters are split evenly on the verdict of question {question.number}"
+    right = _verdict(rankings)
+    if read_answer(_best_first(question, rankings)[0])[0] is (not right):
+        return f"the best answer to question {question.number} does not open with {right}, the verdict; reword it"
     return None
+
+
+def _verdict(rankings: Sequence[Ranking]) -> bool:
+    return sum(ranking.verdict for ranking in rankings) * 2 > len(rankings)
+
+
+def _best_first(question: Question, rankings: Sequence[Ranking]) -> list[str]:
+    return [question.answer(letter) for letter in joint_order([ranking.order for ranking in rankings])]
 
 
 def joint_order(orders: Sequence[str]) -> str:
@@ -81,11 +92,11 @@ def _record(pair: Pair, questions: Sequence[Question], said: Sequence[Sequence[R
     own = pair.pair_type == "defect diagnosis"
     ranked = []
     for question, rankings in zip(questions, said, strict=True):
-        best_first = [question.answer(letter) for letter in joint_order([r.order for r in rankings])]
+        best_first = _best_first(question, rankings)
         ranked.append(
             RankedQuestion(
                 question_en=question.asked.question,
-                answer=sum(r.verdict for r in rankings) * 2 > len(rankings),
+                answer=_verdict(rankings),
                 answer_options=[RankedAnswer(answer_en=text) for text in best_first],
                 conclusion_en=_conclusion(rankings, best_first[0]) if own else None,
             )

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor,
 from trl import ModelConfig
 
 from agent.vlm import Eye, SageConfig, SageForConditionalGeneration, SageProcessor
-from agent.vlm.nano import build_model, build_processor, train_tokenizer
+from agent.vlm.nano import build_model, build_processor, shipped, train_tokenizer
 from knowledge.facts import shipped_pack
 from training.cases import PHOTOS, read_case
 from training.fact_index import FactIndex
@@ -21,9 +21,13 @@ from training.sfe.arguments import SfeArguments
 from training.sfe.remembered import remember
 from training.text import Writer
 
+NANO = "sage-nano"
+
 
 def check_start(models: ModelConfig) -> None:
     """Refuse a model that is not there or of another kind, and what cannot be asked of it, before anything is drawn.
+
+    `sage-nano` is taken for the folder of the shipped one.
 
     Raises:
         RecipeError: says what was found.
@@ -35,6 +39,8 @@ def check_start(models: ModelConfig) -> None:
         )
     if name is None:
         return
+    if name == NANO:
+        name = models.model_name_or_path = str(shipped(NANO))
     try:
         config = AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
