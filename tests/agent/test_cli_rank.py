@@ -35,12 +35,18 @@ def test_from_photos_to_adpl_by_two_raters(photos: Path) -> None:
     assert ": 20 answers" in out
     assert "none.png" in err
     assert "is in ranking already" in run("sample", "part.png", "--reference", "good.png", "--out", "ranking")[0]
-    typed = "t ABCD\n" * 5 + "The plate has a red spot.\n"
-    assert "5 of 5 questions ranked" in run("order", "ranking", "--rater", "a", typed=typed)[0]
-    assert "nothing to compare" in run("agreement", "ranking")[0]
     run("sheet", "ranking", "--out", "sheet.csv")
     with open("sheet.csv", encoding="utf-8-sig", newline="") as file:
-        rows = [row | {"verdict": "true", "order": "BACD"} for row in csv.DictReader(file)]
+        # A will be the best of both raters: their verdict is its own.
+        verdicts = [str(row["A"].startswith("True")).lower() for row in csv.DictReader(file)]
+    typed = "".join(f"{verdict[0]} ABCD\n" for verdict in verdicts) + "The plate has a red spot.\n"
+    assert "5 of 5 questions ranked" in run("order", "ranking", "--rater", "a", typed=typed)[0]
+    assert "nothing to compare" in run("agreement", "ranking")[0]
+    with open("sheet.csv", encoding="utf-8-sig", newline="") as file:
+        rows = [
+            row | {"verdict": verdict, "order": "BACD"}
+            for row, verdict in zip(csv.DictReader(file), verdicts, strict=True)
+        ]
     with open("sheet.csv", "w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, rows[0])
         table.writeheader()
