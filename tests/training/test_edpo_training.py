@@ -183,7 +183,7 @@ def test_supervised_training_alone_asks_no_reference(run: SimpleNamespace, tmp_p
 
 
 def test_questions_that_say_nothing_are_counted_and_listed(
-    run: SimpleNamespace, ranked: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    run: SimpleNamespace, ranked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from training.edpo.train import train_edpo
 
@@ -208,9 +208,9 @@ def test_questions_that_say_nothing_are_counted_and_listed(
     ]
     assert listed[2].startswith("adpl: record 3, question 5: longer than the 2048 tokens")
     assert len(listed) == 3
-    assert "3 of " in caplog.text
-    assert "in 4 of " in caplog.text
-    assert "a score contradicts the ranking" in caplog.text
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith(f"sage-iad: adpl {str(own)!r}: ")]
+    assert f": 3 of {5 * len(records)} questions are left out: 1 whose answers all score the same; 1 whose" in said[0]
+    assert f": in 4 of {5 * len(records) - 3} questions a score contradicts the ranking" in said[1]
     card = json.loads((folder / "training.json").read_text())
     assert (card["questions"], card["left_out"]) == (5 * len(records) - 3, 3)
 

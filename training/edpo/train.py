@@ -6,7 +6,7 @@ model trained, the last in full or by LoRA; the reference policy is the model of
 
 from __future__ import annotations
 
-import logging
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +27,6 @@ from training.recipe import RecipeError, parse
 from training.sfe.start import check_start, start
 from training.tuning import EXAM_SEED, Exam, Examined, adapters, checkpoints, keep_whole, same_run, save_whole
 
-logger = logging.getLogger(__name__)
 OF_THE_STEPS = (
     "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "max_grad_norm", "optim", "bf16", "fp16", "seed"
 )  # fmt: skip
@@ -154,16 +153,20 @@ def check(arguments: EdpoArguments, models: ModelConfig, run: EDPOConfig) -> Non
 
 
 def _tell(out: Path, file: Path, read: Read, left_out: list[tuple[str, str, str]]) -> None:
-    """Log and list what cannot be learnt from, and where scores contradict the ranking."""
+    """Say on stderr, and list, what cannot be learnt from; say where scores contradict the ranking."""
     if read.left_out:
-        count = len(read.left_out)
-        told = (str(file), count, count + len(read.rows), why_left_out(read.left_out))
-        logger.warning("adpl %r: %d of %d questions are left out: %s; see left-out.txt", *told)
+        count, whole = len(read.left_out), len(read.left_out) + len(read.rows)
+        why = why_left_out(read.left_out)
+        _say(f"adpl {str(file)!r}: {count} of {whole} questions are left out: {why}; see {out / 'left-out.txt'}")
     if left_out:
         lines = "".join(f"{argument}: {place}: {why}\n" for argument, place, why in left_out)
         (out / "left-out.txt").write_text(lines, encoding="utf-8")
     if read.contradicted:
-        logger.warning(
-            "adpl %r: in %d of %d questions a score contradicts the ranking; the ranking says who wins, the scores how far apart",
-            str(file), read.contradicted, len(read.rows),
-        )  # fmt: skip
+        _say(
+            f"adpl {str(file)!r}: in {read.contradicted} of {len(read.rows)} questions a score contradicts the ranking; the ranking "
+            "says who wins, the scores how far apart"
+        )
+
+
+def _say(line: str) -> None:
+    print(f"sage-iad: {line}", file=sys.stderr)

@@ -96,9 +96,8 @@ class EDPOTrainer(DPOTrainer):
             ValueError: `precompute_ref_log_probs` with DeepSpeed.
         """
         args = args or EDPOConfig("edpo")
-        if (
-            args.precompute_ref_log_probs and args.deepspeed_plugin is not None
-        ):  # whose weights are elsewhere until training
+        # DeepSpeed's weights are elsewhere until it trains.
+        if args.precompute_ref_log_probs and args.deepspeed_plugin is not None:
             raise ValueError("precompute_ref_log_probs: not supported with DeepSpeed; leave it out")
         if set(args.loss_type) == {"sft"}:
             args.precompute_ref_log_probs = True  # of nothing: no second model is kept
@@ -129,11 +128,8 @@ class EDPOTrainer(DPOTrainer):
             raise ValueError("precompute_ref_log_probs: expected questions that are all there, found a stream of them")
         # Sharded weights cannot be read here; the base class has hashed them before they were.
         weights = weights_of(self.model) if is_peft_model(self.model) else self._precompute_model_hash
-        key = {
-            "weights": weights,
-            "processor": revision_of(self.processing_class),
-            **settings_of(self.model, self.args),
-        }
+        key = {"weights": weights, "processor": revision_of(self.processing_class)}
+        key |= settings_of(self.model, self.args)
         return cached(self, dataset, key, Path(self.args.reference_dir), batch_size)
 
     def reference_logps(self, inputs: dict[str, Any]) -> Tensor:
