@@ -14,8 +14,10 @@ from agent.vlm.eye import weights_revision
 from evals.adpl_exam import AdplExam, values_of
 from evals.arms import folder_of, write_comparison
 from evals.figures.clustered import Value, mean
+from evals.files import write_whole
 from training.card import Data
 from training.edpo.arguments import EdpoArguments
+from training.edpo.questions import ranked_questions
 from training.edpo.train import check, train_edpo
 from training.edpo.trainer import EDPOConfig
 from training.recipe import RecipeError, parse, read
@@ -98,14 +100,17 @@ def ablate_edpo(
     file = held_out or Path(recipe.get("adpl") or "data").parent / "unseen_families.jsonl"
     if not file.is_file():
         raise RecipeError(f"held-out {str(file)!r}: no file there; `sage-iad data make` writes one")
-    before, shown = str(models.model_name_or_path), {"facts": arguments.facts, "references": arguments.references}
+    before = str(models.model_name_or_path)
+    shown: dict[str, Any] = {"facts": arguments.facts, "references": arguments.references}
     exam = AdplExam(file, count, **shown)
+    rows = ranked_questions(file, None, **shown).rows
+    asked_about = rows.select(range(min(KL_QUESTIONS, len(rows))))
     asked = {
         "recipe": recipe, "records": count, "weights": weights_revision(Path(before)) if Path(before).is_dir() else before,
         "data": Data.of(Path(recipe["adpl"]), "").digest, "held_out": Data.of(file, "").digest,
     }  # fmt: skip
     found: dict[str, dict[str, Metric]] = {}
-    first = _kept(out / folder_of(START), asked, lambda: _examined(exam, before, before, file, shown))
+    first = _kept(out / folder_of(START), asked, lambda: _examined(exam, before, before, asked_about))
     found[START] = _pooled([first])
     for name in arms or ARMS:
         runs = []
@@ -115,7 +120,7 @@ def ablate_edpo(
             def run(folder: Path = folder, name: str = name, seed: int = seed) -> dict[str, list[Value]]:
                 own = [f"{key}={json.dumps(value)}" for key, value in ARMS[name].items()]
                 trained = train_edpo(config, [*overrides, *own, *PLAIN, f"seed={seed}", f"output_dir={folder}"])
-                return _examined(exam, trained, before, file, shown)
+                return _examined(exam, trained, before, asked_about)
 
             runs.append(_kept(folder, asked | {"arm": ARMS[name], "seed": seed}, run))
         found[name] = _pooled(runs)
@@ -141,7 +146,7 @@ def _kept(folder: Path, asked: dict[str, Any], run: Any) -> dict[str, list[Value
     values: dict[str, list[Value]] = run()
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"asked": asked, "values": {key: [asdict(v) for v in vs] for key, vs in values.items()}})
-    kept.write_text(text + "\n", encoding="utf-8")
+    write_whole(kept, f"{text}\n")
     return values
 
 
@@ -158,14 +163,11 @@ def _steps(folder: Path) -> str:
     return f"{card['steps']} steps of {card['batch']}"
 
 
-def _examined(
-    exam: AdplExam, trained: Path | str, before: str, held_out: Path, shown: dict[str, Any]
-) -> dict[str, list[Value]]:
+def _examined(exam: AdplExam, trained: Path | str, before: str, rows: Dataset) -> dict[str, list[Value]]:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     import agent.vlm  # noqa: F401 - registers the classes
-    from training.edpo.questions import ranked_questions
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -176,8 +178,7 @@ def _examined(
     model, first = loaded(trained), loaded(before)
     processor = AutoProcessor.from_pretrained(trained)
     values = values_of(exam.sit(model, processor))
-    rows = ranked_questions(held_out, None, **shown).rows
-    values["kl"] = divergence(model, first, processor, rows.select(range(min(KL_QUESTIONS, len(rows)))))
+    values["kl"] = divergence(model, first, processor, rows)
     return values
 
 
