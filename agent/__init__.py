@@ -9,19 +9,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before anything imports the hub's client
 
 if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
     from agent.images import ImageSource, InputError
     from agent.inspector import Inspector
     from agent.report import Depth, InspectionReport
+    from agent.session import Session, sessions
+    from agent.session_files import SessionError
 
-__all__ = ["InputError", "InspectionReport", "Inspector", "inspect", "inspect_many"]
+__all__ = [
+    "InputError",
+    "InspectionReport",
+    "Inspector",
+    "Session",
+    "SessionError",
+    "inspect",
+    "inspect_many",
+    "sessions",
+]
 
-_HOMES = {"InputError": "images", "InspectionReport": "report", "Inspector": "inspector"}
+_HOMES = {
+    "InputError": "images",
+    "InspectionReport": "report",
+    "Inspector": "inspector",
+    "Session": "session",
+    "SessionError": "session_files",
+    "sessions": "session",
+}
 
 
 def inspect(
@@ -33,6 +52,7 @@ def inspect(
     depth: Depth = "full",
     mm_per_px: float | None = None,
     model: str | None = None,
+    tools: Sequence[BaseTool] = (),
 ) -> InspectionReport:
     """Inspect one photo; see `agent.inspector.Inspector.inspect` for the arguments and `agent.model.load_vlm` for `model`.
 
@@ -44,7 +64,13 @@ def inspect(
         knowledge.StoreError: the fact store cannot be used.
     """
     return _inspector(model).inspect(
-        image, reference=reference, category=category, question=question, depth=depth, mm_per_px=mm_per_px
+        image,
+        reference=reference,
+        category=category,
+        question=question,
+        depth=depth,
+        mm_per_px=mm_per_px,
+        tools=tools,
     )
 
 
@@ -61,11 +87,10 @@ def inspect_many(
         yield inspector.inspect(image, **options)
 
 
-@lru_cache(maxsize=2)
 def _inspector(model: str | None) -> Inspector:
     from agent.inspector import Inspector
 
-    return Inspector.load(model)
+    return Inspector.shared(model)
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""`sage-iad data rank`: answers sampled from a model, put in order by people, compared, written as AD-PL."""
+"""`sage-iad data rank`: answers sampled from a model, put in order or corrected by people, compared, written as AD-PL."""
 
 from __future__ import annotations
 
@@ -23,9 +23,41 @@ Rater = Annotated[str, typer.Option(help="Who ranks; any name, always the same."
 
 
 @rank_app.callback(invoke_without_command=True)
-def rank(context: typer.Context) -> None:
-    """Rankings by people: sample answers, put them in order, compare raters, export AD-PL."""
-    if context.invoked_subcommand is None:
+def rank(
+    context: typer.Context,
+    from_corrections: Annotated[
+        bool,
+        typer.Option(
+            "--from-corrections",
+            help="Write AD-PL of what persons corrected in sessions: their answer over the model's.",
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="With --from-corrections: JSON file to write; the photos go into a folder beside it."),
+    ] = None,
+    home: Annotated[
+        Path | None, typer.Option(help="With --from-corrections: folder of the agent's state; default: $SAGE_HOME.")
+    ] = None,
+) -> None:
+    """Rankings by people: sample answers, put them in order, compare raters, export AD-PL.
+
+    Example: sage-iad data rank --from-corrections --out corrected.json
+    """
+    if context.invoked_subcommand is not None:
+        if from_corrections or out or home:
+            stop(
+                f"--from-corrections, --out and --home go without a command, not before {context.invoked_subcommand!r}"
+            )
+    elif from_corrections and out is not None:
+        from agent.cli_corrections import from_corrections as write
+
+        write(out, home)
+    elif from_corrections:
+        stop("--from-corrections: --out is missing, expected the JSON file to write, such as --out corrected.json")
+    elif out or home:
+        stop("--out and --home: expected --from-corrections beside them, or a command such as `export` before them")
+    else:
         typer.echo(context.get_help())
 
 

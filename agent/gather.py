@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, ToolException, tool
+from pydantic import ValidationError
+
+from agent.vlm.prompt import one_line
 
 from tools.evidence import Evidence
 from tools.images import ToolError
 
+FAILURES = (ToolError, ToolException, ValidationError)
+"""What a call raises that the model is told of: a mistake of its own, or what a tool says with `ToolException`."""
+MOST_SAID = 2_000
+"""Characters that the model is told of what a tool of the user's own returns."""
 CLOSE_LOOKS = ("zoom", "measure", "compare")
 """Looks at a place; the heat map comes before them and names the place."""
 
@@ -38,14 +45,55 @@ def take_looks(
         if name not in wanted or name not in tools or name in done or (name == "measure" and not regions):
             continue
         try:
-            new.append(call(tools, name, {"image_id": image_id, "box": box}, f"E{before + len(new) + 1}"))
+            new.append(call(tools, name, {"image_id": image_id, "where": box}, f"E{before + len(new) + 1}"))
         except ToolError as error:
             failed.append(f"{name} failed: {error}")
     return new, failed
 
 
-def call(tools: Mapping[str, BaseTool], name: str, arguments: dict[str, Any], id: str) -> Evidence:
-    """Call a tool and give its evidence an id: E1, E2, … for looks, Q1, Q2, … for questions to the fact store."""
-    message = tools[name].invoke({"type": "tool_call", "name": name, "args": arguments, "id": id})
-    evidence: Evidence = message.artifact
-    return evidence.model_copy(update={"id": id})
+def call(
+    tools: Mapping[str, BaseTool],
+    name: str,
+    arguments: Mapping[str, Any],
+    id: str,
+    before: Mapping[str, Evidence] | None = None,
+) -> Evidence:
+    """Call a tool and give its evidence an id: E1, E2, … for looks, Q1, Q2, … for questions to the fact store.
+
+    Args:
+        tools: by name.
+        name: of the tool.
+        arguments: of the call.
+        id: of the evidence.
+        before: what is known, by the ids the model knows it by; no call is made a second time.
+
+    Raises:
+        ToolError, ToolException, pydantic.ValidationError: one of `FAILURES`.
+    """
+    if name not in tools:
+        raise ToolError(f"there is no such tool; there are {', '.join(sorted(tools))}")
+    _refuse_twice(name, dict(arguments), before or {})
+    message = tools[name].invoke({"type": "tool_call", "name": name, "args": dict(arguments), "id": id})
+    found = message.artifact
+    if not isinstance(found, Evidence):  # a tool of the user's own
+        said = one_line(str(message.content))[:MOST_SAID]
+        if message.status == "error":
+            raise ToolError(said)
+        return Evidence(id=id, tool=name, arguments=dict(arguments), summary=said)
+    _refuse_twice(found.tool, found.arguments, before or {})  # a place in words may be a box that was looked at
+    return found.model_copy(update={"id": id})
+
+
+def _refuse_twice(name: str, arguments: dict[str, Any], before: Mapping[str, Evidence]) -> None:
+    for id, item in before.items():
+        if (item.tool, item.arguments) == (name, arguments):
+            raise ToolError(f"was called with these arguments before; what it found is [{id}]")
+
+
+@tool
+def ask_person(question: str) -> str:
+    """Ask the person a question that neither the photo nor the facts can answer, such as how the part is used."""
+    raise NotImplementedError("the graph waits for the person instead")
+
+
+ASK_PERSON = ask_person.name

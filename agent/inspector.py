@@ -4,44 +4,46 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
-from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from agent.fusion import Fusion
-from agent.graph import Knowledge, build_graph, shown
 from agent.images import ImageSource, InputError, LoadedImage, load_image
 from agent.model import Vlm, load_vlm
-from agent.report import Answer, CitedEvidence, CitedFact, Depth, InspectionReport, Pictures, Scores
+from agent.nodes import Knowledge
+from agent.report import Depth, InspectionReport
+from agent.reporting import report_of
+from agent.setup import Setup
 from agent.vlm import Eye
 from agent.vlm.nano import shipped
 from agent.vlm.prompt import VERDICT_QUESTION, Views, choice_text, question_text
+from knowledge.cases import CaseStore
 from tools.calibration import Calibration
 from tools.card import find_detector
 from tools.detector import Detector, PatchEncoder, ZeroShotDetector
 from tools.fit import FittedDetector, fit_detector, sample_photos
-from tools.images import ImageStore
+from tools.images import ImageStore, ToolError
 from tools.reference import ReferenceDetector
-from tools.toolbox import Bench, build_tools
+from tools.toolbox import TEST, Bench, build_tools
 
 if TYPE_CHECKING:
-    import numpy as np
     from langchain_core.messages import BaseMessage
-    from numpy.typing import NDArray
+    from langchain_core.tools import BaseTool
     from PIL import Image
 
     from agent.sample import Gathered
     from knowledge import FactStore
     from knowledge.facts import Fact
-    from tools.evidence import Evidence
 
 MAX_QUESTION = 2_000
 """Characters of a question; more is a document, not a question."""
 MAX_REFERENCES = 8
-Part = Literal["facts", "zoom", "measure", "compare"]
+STEPS = 200
+"""Of the graph at one go; its own budgets end it long before."""
+Part = Literal["facts", "zoom", "measure", "compare", "similar_cases"]
 """What an inspection can do without; the heat map it cannot."""
 
 
@@ -66,6 +68,7 @@ class Inspector:
     ) -> None:
         self.vlm, self.encoder, self.facts, self.home, self.weights = vlm, encoder, facts, home, weights
         self.without = without
+        self.cases = CaseStore(home / "cases", encoder_revision=encoder.revision)
 
     @classmethod
     def load(
@@ -98,6 +101,11 @@ class Inspector:
         weights = shipped("sage-eye") if eye is None else eye
         return cls(load_vlm(model), Eye.load(weights), FactStore(place / "facts"), place, weights, without)
 
+    @classmethod
+    def shared(cls, model: str | None = None, home: Path | None = None) -> Inspector:
+        """The same for the same arguments, loaded at the first call and kept; raises as `load`."""
+        return _loaded(model, default_home() if home is None else home)
+
     def inspect(
         self,
         image: ImageSource,
@@ -108,6 +116,7 @@ class Inspector:
         depth: Depth = "full",
         mm_per_px: float | None = None,
         detector: Detector | None = None,
+        tools: Sequence[BaseTool] = (),
     ) -> InspectionReport:
         """Inspect one photo.
 
@@ -119,6 +128,8 @@ class Inspector:
             depth: `screen` for verdict, scores, boxes and heat map alone; `full` for facts, reasoning and advice too.
             mm_per_px: scale of the photo, so that measurements are in millimetres; above 0.
             detector: in place of the one that `category` and `reference` would choose.
+            tools: LangChain tools of your own that the model may call besides the agent's; what one returns can be cited.
+                One that raises `langchain_core.tools.ToolException` tells the model what was wrong.
 
         Raises:
             InputError: bad input, which names the argument, the value, and what was expected; or no answer from the model.
@@ -127,34 +138,86 @@ class Inspector:
         start = time.perf_counter()
         if depth not in get_args(Depth):
             raise InputError(f"depth={depth!r}: expected 'screen' or 'full'")
-        if question is not None and (not question.strip() or len(question) > MAX_QUESTION):
-            raise InputError(
-                f"question={question[:40]!r}…: {len(question)} characters, expected 1 to {MAX_QUESTION}; ask one question"
-            )
+        if question is not None:
+            check_question(question)
+        photo = load_image(image)
+        references = [load_image(r, argument="reference") for r in several(reference)]
+        setup = self.set_up(
+            photo, references, ImageStore(), category=category, mm_per_px=mm_per_px, detector=detector, tools=tools
+        )
+        graph = setup.graph(self.vlm)
+        beginning: Any = setup.beginning(depth, question, (time.perf_counter() - start) * 1000)
+        state = dict(graph.invoke(beginning, {"recursion_limit": STEPS}))
+        return report_of(setup, self.vlm, state)
+
+    def set_up(
+        self,
+        photo: LoadedImage,
+        references: Sequence[LoadedImage],
+        images: ImageStore,
+        *,
+        category: str | None = None,
+        mm_per_px: float | None = None,
+        detector: Detector | None = None,
+        tools: Sequence[BaseTool] = (),
+    ) -> Setup:
+        """The detector, the tools and the pictures for one photo; arguments as of `inspect`.
+
+        Args:
+            photo: the photo.
+            references: normal photos of the same product.
+            images: takes the pictures.
+            category: as in `inspect`.
+            mm_per_px: as in `inspect`.
+            detector: as in `inspect`.
+            tools: as in `inspect`.
+
+        Raises:
+            InputError: bad input.
+            tools.detector.DetectorError: the fitted detector of the category cannot be read.
+        """
         if mm_per_px is not None and not 0 < mm_per_px < 1000:
             raise InputError(
                 f"mm_per_px={mm_per_px!r}: expected millimetres per pixel, above 0 and below 1000, such as 0.05"
             )
-        photo = load_image(image)
-        references = [load_image(r, argument="reference") for r in _several(reference)]
         fitted, family = self._category(category)
         notes = list(photo.warnings)
         if category is not None and fitted is None and family != category:
             notes.append(f"no fitted detector is called {category!r}; it was taken for the product family {family}")
         chosen = detector or fitted or self._unfitted([r.pixels for r in references])
-        images = ImageStore()
-        images.add("test", photo.pixels)
+        images.add(TEST, photo.pixels)
         ids = tuple(images.add(f"reference-{i}", r.pixels) for i, r in enumerate(references, 1))
         facts = _NoFacts(self.facts) if "facts" in self.without else self.facts
-        tools = build_tools(Bench(images, self.encoder, chosen, facts, ids, mm_per_px))
-        used = [tool for tool in tools if tool.name not in self.without]
-        graph = build_graph(vlm=self.vlm, tools=used, facts=facts, images=images, fusion=self._fusion(chosen.setting))
-        loaded = (time.perf_counter() - start) * 1000
-        state = graph.invoke({
-            "image_id": "test", "reference_ids": list(ids), "category": family, "question": question, "depth": depth,
-            "evidence": [], "warnings": notes, "timings": {"load": loaded},
-        })  # fmt: skip
-        return self._report(photo, references, category, chosen, dict(state), images)
+        cases = None if "similar_cases" in self.without else self.cases
+        bench = Bench(
+            images,
+            self.encoder,
+            chosen,
+            facts,
+            ids,
+            mm_per_px,
+            others=self._others(images),
+            cases=cases,
+            sha256=photo.sha256,
+        )
+        ours = [tool for tool in build_tools(bench) if tool.name not in self.without]
+        if taken := {tool.name for tool in ours} & {tool.name for tool in tools}:
+            raise InputError(
+                f"tools: {', '.join(sorted(taken))} is the name of a tool of the agent's own; choose another"
+            )
+        return Setup(
+            photo=photo,
+            references=references,
+            category=category,
+            family=family,
+            detector=chosen,
+            images=images,
+            reference_ids=ids,
+            tools=[*ours, *tools],
+            facts=facts,
+            fusion=self._fusion(chosen.setting),
+            notes=notes,
+        )
 
     def fit(self, photos: Sequence[ImageSource], *, false_alarm_rate: float = 0.01, seed: int = 0) -> FittedDetector:
         """Fit a detector to normal photos; `detector.save(...)` or `inspect(detector=...)` comes next.
@@ -216,7 +279,7 @@ class Inspector:
         heat_map: Image.Image | None = None,
         **limits: Any,
     ) -> BaseMessage:
-        photos = [load_image(image).pixels, *(load_image(r, argument="reference").pixels for r in _several(reference))]
+        photos = [load_image(image).pixels, *(load_image(r, argument="reference").pixels for r in several(reference))]
         views = Views(len(photos) - 1, heat_map=heat_map is not None)
         return self.vlm.ask(photos if heat_map is None else [*photos, heat_map], views, text, **limits)
 
@@ -227,12 +290,29 @@ class Inspector:
         fitted = find_detector(self.home, category, self.encoder)
         family = self.facts.resolve_category(category)
         if fitted is None and family is None:
-            known = sorted(p.name for p in (self.home / "detectors").glob("*") if not p.name.startswith("."))
             raise InputError(
-                f"category={category!r}: neither a fitted detector ({', '.join(known) or 'none yet'}) nor a product family "
+                f"category={category!r}: neither a fitted detector ({', '.join(self._fitted()) or 'none yet'}) nor a product family "
                 f"({', '.join(self.facts.categories())}); fit one with `sage-iad fit {category} NORMAL_DIR`, or leave it out"
             )
         return fitted, family
+
+    def _others(self, images: ImageStore) -> Callable[[str], Detector]:
+        """Detectors by name, for a second heat map: fitted ones, and reference photos of this inspection."""
+
+        def other(name: str) -> Detector:
+            if name in images.photos and name != TEST:
+                return self._unfitted([images.photo(name)])
+            # Only names that are there: the model's word never becomes a path.
+            fitted = find_detector(self.home, name, self.encoder) if name in self._fitted() else None
+            if fitted is None:
+                there = [*self._fitted(), *(id for id in images.photos if id.startswith("reference-"))]
+                raise ToolError(f"against {name!r}: neither a fitted detector nor a reference; there are {there}")
+            return fitted
+
+        return other
+
+    def _fitted(self) -> list[str]:
+        return sorted(p.name for p in (self.home / "detectors").glob("*") if not p.name.startswith("."))
 
     def _unfitted(self, references: Sequence[Image.Image]) -> Detector:
         cards = json.loads((self.weights / "calibration.json").read_text(encoding="utf-8"))
@@ -245,48 +325,10 @@ class Inspector:
     def _fusion(self, setting: str) -> Fusion:
         return Fusion() if self.vlm.folder is None else Fusion.load(self.vlm.folder / "fusion.json", setting)
 
-    def _report(
-        self, photo: LoadedImage, references: list[LoadedImage], category: str | None, detector: Detector, state: dict[str, Any], images: ImageStore
-    ) -> InspectionReport:  # fmt: skip
-        heat = next(item for item in state["evidence"] if item.tool == "heatmap")
-        report = InspectionReport(
-            id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
-            created=datetime.now(UTC),
-            image=photo.info(),
-            references=[r.info() for r in references],
-            category=category or state.get("category"),
-            setting=detector.setting,  # type: ignore[arg-type]
-            verdict=state["verdict"],
-            anomaly_score=state["anomaly_score"],
-            scores=Scores(detector=heat.values["score"], vlm=state.get("vlm_score")),
-            confidence=state["confidence"],
-            findings=state["findings"],
-            answer=_answer(state),
-            reasoning=state.get("reasoning", []),
-            facts=[CitedFact(id=f.id, text=f.text, source=f.source, score=f.score) for f in state.get("facts") or []],
-            evidence=[_cited(item) for item in state["evidence"]],
-            model=self.vlm.info,
-            timings=state["timings"],
-            warnings=state["warnings"],
-        )
-        report.keep_pictures(
-            Pictures(
-                photo.pixels,
-                tuple(r.pixels for r in references),
-                images.anomaly_map("test-heatmap"),
-                lambda: self._attended(state, images),
-            )
-        )
-        return report
 
-    def _attended(self, state: dict[str, Any], images: ImageStore) -> list[NDArray[np.float32]]:
-        if "asked" not in state:
-            return []
-        photos, views = shown(state, images, close_up=True)  # type: ignore[arg-type]
-        zoom = next((item for item in state["evidence"] if item.tool == "zoom"), None)
-        sides = photos[0].size * 2
-        box = None if zoom is None else tuple(at / side for at, side in zip(zoom.values["box_px"], sides, strict=True))
-        return self.vlm.attended(photos, views, state["asked"], box)[:-1]  # the last is the question's
+@lru_cache(maxsize=2)
+def _loaded(model: str | None, home: Path) -> Inspector:
+    return Inspector.load(model, home)
 
 
 class _NoFacts:
@@ -300,26 +342,15 @@ class _NoFacts:
         return []
 
 
-def _cited(item: Evidence) -> CitedEvidence:
-    values = item.values
-    if item.tool == "query_facts":  # The facts stand in the report once already.
-        values = {"facts": [fact["id"] for fact in values["facts"]]}
-    return CitedEvidence(id=item.id, tool=item.tool, arguments=item.arguments, summary=item.summary, values=values)
+def check_question(question: str) -> None:
+    """Raises `InputError` for a question that is none."""
+    if not question.strip() or len(question) > MAX_QUESTION:
+        raise InputError(
+            f"question={question[:40]!r}…: {len(question)} characters, expected 1 to {MAX_QUESTION}; ask one question"
+        )
 
 
-def _answer(state: dict[str, Any]) -> Answer | None:
-    from agent.vlm.prompt import read_answer
-
-    if state.get("answer") is None:
-        return None
-    value, sentences = read_answer(state["answer"])
-    names = {f"F{i}": f.id for i, f in enumerate(state.get("facts") or [], 1)}
-    cited = [s.text + "".join(f" [{names.get(id, id)}]" for id in s.cites) for s in sentences]
-    opening = [] if value is None else [f"{value}."]
-    return Answer(value=value, text=" ".join([*opening, *cited]) or str(state["answer"]))
-
-
-def _several(reference: ImageSource | Sequence[ImageSource] | None) -> list[ImageSource]:
+def several(reference: ImageSource | Sequence[ImageSource] | None) -> list[ImageSource]:
     if reference is None:
         return []
     if isinstance(reference, (list, tuple)):

@@ -15,12 +15,16 @@ from agent.report import ModelInfo
 if TYPE_CHECKING:
     import numpy as np
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.runnables import RunnableConfig
+    from langchain_core.tools import BaseTool
     from numpy.typing import NDArray
     from PIL import Image
 
     from agent.vlm.prompt import Views
 
+REFUSED = "tools refused"
+"""In the metadata of a reply: why the model was asked without the tools it should have been offered."""
 LARGE_SIDE = 1024
 """Longest side, in pixels, of a photo sent to a model without a fixed input size."""
 
@@ -42,17 +46,45 @@ class Vlm:
     """What is known against the kinds of defect it names, for the report."""
     failures: tuple[type[Exception], ...] = ()
     """What the chat model raises when it gives no answer."""
+    refusals: tuple[type[Exception], ...] = ()
+    """What it raises at a request that offers tools, where its server was not started for them; then it is asked without."""
 
     def ask(
-        self, images: Sequence[Image.Image], views: Views, text: str, critique: str = "", **limits: Any
-    ) -> BaseMessage:
-        """The reply to `text` over `images`, labelled as `views` says; `max_tokens` may be limited.
+        self,
+        images: Sequence[Image.Image],
+        views: Views,
+        text: str,
+        critique: str = "",
+        *,
+        tools: Sequence[BaseTool] = (),
+        quiet: bool = False,
+        **limits: Any,
+    ) -> AIMessage:
+        """The reply to `text` over `images`, labelled as `views` says.
+
+        Args:
+            images: as `views` orders them.
+            views: what they are.
+            text: the prompt.
+            critique: further lines below it.
+            tools: that the model may call instead of answering.
+            quiet: nobody reads the reply as it is written.
+            limits: `max_tokens`, `temperature`, `seed`.
 
         Raises:
             InputError: the model gave no answer.
         """
+        config: RunnableConfig = {"tags": ["nostream"]} if quiet else {}  # LangGraph's word for it
+        messages = self.messages(images, views, text, critique)
         try:
-            return self.chat.invoke(self.messages(images, views, text, critique), **limits)
+            if tools:
+                try:
+                    return self.chat.bind_tools(tools).invoke(messages, config, **limits)
+                except self.refusals as error:
+                    reply = self.chat.invoke(messages, config, **limits)
+                    reply.response_metadata[REFUSED] = " ".join(str(error).split())[:200]
+                    return reply
+            return self.chat.invoke(messages, config, **limits)
         except self.failures as error:
             raise InputError(
                 f"model={self.info.name!r}: gave no answer ({' '.join(str(error).split())[:200]}); expected a chat model "
@@ -162,7 +194,7 @@ def _local(model: str | None) -> Vlm:
 def _server(address: str) -> Vlm:
     try:
         from langchain_openai import ChatOpenAI
-        from openai import OpenAI, OpenAIError
+        from openai import BadRequestError, OpenAI, OpenAIError
         from pydantic import SecretStr
     except ImportError as error:
         raise InputError(
@@ -187,4 +219,5 @@ def _server(address: str) -> Vlm:
         max_tokens=512,  # type: ignore[call-arg]
         timeout=120,
     )
-    return Vlm(chat, ModelInfo(name=name, revision=base, stage="external"), failures=(OpenAIError,))
+    info = ModelInfo(name=name, revision=base, stage="external")
+    return Vlm(chat, info, failures=(OpenAIError,), refusals=(BadRequestError,))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from agent.model import Vlm
 from agent.verify import problems_of
-from agent.vlm.prompt import VERDICT_QUESTION, Views, choice_text, question_text, read_answer
+from agent.vlm.prompt import VERDICT_QUESTION, Views, choice_text, one_line, question_text, read_answer
 from tools.evidence import Evidence
 
 if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import AIMessage
     from PIL import Image
 
     from agent.images import ImageSource
@@ -35,10 +35,10 @@ class _Listening(Vlm):
     asked: list[_Asked] = field(default_factory=list)
 
     def ask(
-        self, images: Sequence[Image.Image], views: Views, text: str, critique: str = "", **limits: Any
-    ) -> BaseMessage:
+        self, images: Sequence[Image.Image], views: Views, text: str, critique: str = "", **options: Any
+    ) -> AIMessage:
         self.asked.append(_Asked(images, views, text))
-        return super().ask(images, views, text, critique, **limits)
+        return super().ask(images, views, text, critique, **options)
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,10 @@ def gather(inspector: Inspector, image: ImageSource, **options: Any) -> Gathered
     )
     report = listening.inspect(image, **options)
     ending = question_text(VERDICT_QUESTION, [], [])
-    prompt = next(asked for asked in heard.asked if asked.text.endswith(ending))
-    found = next(item for item in reversed(report.evidence) if item.tool == "query_facts")
-    facts = inspector.facts.get(found.values["facts"])
+    prompt = next(
+        asked for asked in reversed(heard.asked) if asked.text.endswith(ending)
+    )  # the first is without evidence
+    # A report may hold more: what to do with a part whose defect is of no known kind.
+    facts = [f for f in inspector.facts.get([f.id for f in report.facts]) if one_line(f.text) in prompt.text]
     before = _Asked(prompt.images, prompt.views, prompt.text.removesuffix(ending))
     return Gathered(report, facts, inspector.facts.defect_types(), inspector.vlm, before)

@@ -1,4 +1,4 @@
-"""Domain knowledge for visual inspection: facts with sources, and a store that finds them by meaning."""
+"""Domain knowledge for visual inspection: facts with sources, past cases, and stores that find them by meaning and by likeness."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from knowledge.cases import CaseStore, PastCase
     from knowledge.errors import StoreError
     from knowledge.facts import Fact, FactError
     from knowledge.store import FactStore
 
-__all__ = ["Fact", "FactError", "FactStore", "StoreError"]
+__all__ = ["CaseStore", "Fact", "FactError", "FactStore", "PastCase", "StoreError"]
 
 _HOMES = {
+    "CaseStore": "knowledge.cases",
     "Fact": "knowledge.facts",
     "FactError": "knowledge.facts",
     "FactStore": "knowledge.store",
+    "PastCase": "knowledge.cases",
     "StoreError": "knowledge.errors",
 }
 

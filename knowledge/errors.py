@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class StoreError(RuntimeError):
-    """The fact store cannot be opened, read or written; the message is one line that says what to do."""
+    """A store, of facts or of past cases, cannot be opened, read or written; the message is one line that says what to do."""

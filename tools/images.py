@@ -37,6 +37,19 @@ class ImageStore:
             raise ToolError(f"image_id {id!r}: no such image; there are {sorted(self._photos)}")
         return self._photos[id]
 
+    @property
+    def photos(self) -> list[str]:
+        """Ids of the photos there are."""
+        return sorted(self._photos)
+
+    def has(self, id: str) -> bool:
+        """Whether a photo has this id."""
+        return id in self._photos
+
+    def has_map(self, id: str) -> bool:
+        """Whether a heat map has this id."""
+        return id in self._maps
+
     def anomaly_map(self, id: str) -> NDArray[np.float32]:
         """The heat map (H, W) float32 in 0..1.
 

@@ -65,3 +65,26 @@ def level_of(score: float) -> str:
 
 PLACES = tuple(place_of(x, y, 3, 3) for y in (0.5, 1.5, 2.5) for x in (0.5, 1.5, 2.5))
 """Every word for a place."""
+
+
+# A middle that is not named is meant all the same: the left of a photo is its middle left.
+_SAME = {
+    "top": "upper", "above": "upper", "bottom": "lower", "below": "lower", "under": "lower", "center": "centre", "central": "centre",
+    "mid": "middle",
+}  # fmt: skip
+
+
+def read_place(text: str) -> str | None:
+    """The word of `PLACES` that a person or a model means, such as `upper left` for `the top left corner`; None: none."""
+    words = {_SAME.get(word, word) for word in text.lower().replace("-", " ").split()}
+    rows, columns = words & {"upper", "lower"}, words & {"left", "right"}
+    if len(rows) > 1 or len(columns) > 1 or not (rows or columns or words & {"centre", "middle"}):
+        return None
+    row, column = rows.pop() if rows else "middle", columns.pop() if columns else "centre"
+    return "centre" if (row, column) == ("middle", "centre") else f"{row} {column}"
+
+
+def box_of_place(place: str, width: int, height: int) -> Box:
+    """The ninth of a picture that a word of `PLACES` stands for."""
+    row, column = divmod(PLACES.index(place), 3)
+    return column * width // 3, row * height // 3, -(-(column + 1) * width // 3), -(-(row + 1) * height // 3)

@@ -10,16 +10,22 @@ import numpy as np
 from langchain_core.tools import BaseTool, StructuredTool
 from pydantic import BaseModel, Field
 
+from knowledge import StoreError
 from tools.detector import Detector, PatchEncoder
 from tools.evidence import Evidence
 from tools.images import ImageStore, ToolError
 from tools.matching import nearest_distance, smoothed
 from tools.measure import measure_region
-from tools.regions import Box, find_regions, level_of, place_of, place_of_box
+from tools.regions import PLACES, Box, box_of_place, find_regions, level_of, place_of, place_of_box, read_place
+from tools.similar import CaseSource, find_similar
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from knowledge.facts import Fact, FactKind
 
+TEST = "test"
+"""Id of the photo that is inspected."""
 THRESHOLD = 0.5
 CLOSE_UP = 448
 """Side of a close-up in pixels."""
@@ -56,15 +62,32 @@ class Bench:
     """Ids of the reference photos."""
     mm_per_px: float | None = None
     """Scale of the photo, where it is known."""
+    others: Callable[[str], Detector] | None = None
+    """A detector by the name of a fitted one or the id of a reference photo; raises `ToolError` for an unknown name."""
+    cases: CaseSource | None = None
+    """Past inspections, where they are kept."""
+    sha256: str = ""
+    """Of the photo, so that it is not taken for a case like itself."""
 
 
 class _Heatmap(BaseModel):
-    image_id: str = Field(description="Id of the photo to look at.")
+    against: str | None = Field(
+        default=None,
+        description="What to hold the photo against: a fitted detector by name, or a reference photo by id such as "
+        "`reference-1`; none: what this inspection began with.",
+    )
+    image_id: str = Field(default=TEST, description="Id of the photo to look at.")
 
 
 class _Place(BaseModel):
-    image_id: str = Field(description="Id of the photo.")
-    box: Box = Field(description="x0, y0, x1, y1 in pixels of that photo, end exclusive.")
+    where: Box | str = Field(
+        description=f"A place of the photo in words ({', '.join(PLACES)}), or a box x0, y0, x1, y1 in pixels, end exclusive."
+    )
+    image_id: str = Field(default=TEST, description="Id of the photo.")
+
+
+class _Nothing(BaseModel):
+    pass
 
 
 class _Facts(BaseModel):
@@ -79,13 +102,16 @@ class _Facts(BaseModel):
 def build_tools(bench: Bench) -> list[BaseTool]:
     """heatmap, compare (with references), zoom, measure and query_facts, bound to one inspection."""
 
-    def heatmap(image_id: str) -> Evidence:
+    def heatmap(against: str | None = None, image_id: str = TEST) -> Evidence:
         photo = bench.images.photo(image_id)
-        found = bench.detector.detect(photo)
-        map_id = bench.images.add_map(f"{image_id}-heatmap", found.anomaly_map)
+        detector = bench.detector if against is None else _other(bench, against)
+        found = detector.detect(photo)
+        suffix = "" if against is None else f"-{against}"
+        map_id = bench.images.add_map(f"{image_id}-heatmap{suffix}", found.anomaly_map)
         regions = find_regions(found.anomaly_map, THRESHOLD)
         y, x = np.unravel_index(int(found.anomaly_map.argmax()), found.anomaly_map.shape)
         level = level_of(found.score)
+        held = "" if against is None else f", against {against}"
         peak = place_of(x + 0.5, y + 0.5, photo.width, photo.height)
         count = (
             f"{len(regions)} region{'s' if len(regions) != 1 else ''} at or above it"
@@ -95,8 +121,8 @@ def build_tools(bench: Bench) -> list[BaseTool]:
         return Evidence(
             id="",
             tool="heatmap",
-            arguments={"image_id": image_id},
-            summary=f"Heat map ({bench.detector.setting}): score {found.score:.2f} ({level}), threshold {THRESHOLD:.2f}, {count}, peak in the {peak}.",
+            arguments={"image_id": image_id} | ({} if against is None else {"against": against}),
+            summary=f"Heat map ({detector.setting}{held}): score {found.score:.2f} ({level}), threshold {THRESHOLD:.2f}, {count}, peak in the {peak}.",
             values={
                 "score": found.score,
                 "level": level,
@@ -113,9 +139,9 @@ def build_tools(bench: Bench) -> list[BaseTool]:
             image_ids=[map_id],
         )
 
-    def measure(image_id: str, box: Box) -> Evidence:
+    def measure(where: Box | str, image_id: str = TEST) -> Evidence:
         photo = bench.images.photo(image_id)
-        box = _checked(box, photo.width, photo.height)
+        box = _box(bench, where, image_id, photo)
         anomaly_map = bench.images.anomaly_map(f"{image_id}-heatmap")
         inside = anomaly_map[box[1] : box[3], box[0] : box[2]]
         mask = anomaly_map >= min(THRESHOLD, 0.8 * float(inside.max()))
@@ -135,14 +161,14 @@ def build_tools(bench: Bench) -> list[BaseTool]:
         return Evidence(
             id="",
             tool="measure",
-            arguments={"image_id": image_id, "box": list(box)},
+            arguments={"image_id": image_id, "where": list(box)},
             summary=f"Region in the {place}: {size}, {found.area_fraction * 100:.1f} % of the image, {shape}, {tone} its surround{by}.",
             values=values | {"place": place, "shape": shape, "tone": tone},
         )
 
-    def zoom(image_id: str, box: Box) -> Evidence:
+    def zoom(where: Box | str, image_id: str = TEST) -> Evidence:
         photo = bench.images.photo(image_id)
-        box = _checked(box, photo.width, photo.height)
+        box = _box(bench, where, image_id, photo)
         frame = _square(box, photo.width, photo.height)
         crop = photo.crop(frame).resize((CLOSE_UP, CLOSE_UP))
         crop_id = bench.images.add(f"{image_id}-{'-'.join(map(str, frame))}", crop)
@@ -151,15 +177,15 @@ def build_tools(bench: Bench) -> list[BaseTool]:
         return Evidence(
             id="",
             tool="zoom",
-            arguments={"image_id": image_id, "box": list(box)},
+            arguments={"image_id": image_id, "where": list(box)},
             summary=f"Close-up of the region in the {place}, {factor:.1f} times enlarged.",
             values={"box_px": list(frame), "factor": factor, "place": place},
             image_ids=[crop_id],
         )
 
-    def compare(image_id: str, box: Box) -> Evidence:
+    def compare(where: Box | str, image_id: str = TEST) -> Evidence:
         photo = bench.images.photo(image_id)
-        box = _checked(box, photo.width, photo.height)
+        box = _box(bench, where, image_id, photo)
         seen = bench.encoder.patches(photo).features
         bank = np.concatenate([_flat(bench.encoder.patches(bench.images.photo(r)).features) for r in bench.references])
         distance = smoothed(nearest_distance(seen, bank))
@@ -179,7 +205,7 @@ def build_tools(bench: Bench) -> list[BaseTool]:
         return Evidence(
             id="",
             tool="compare",
-            arguments={"image_id": image_id, "box": list(box)},
+            arguments={"image_id": image_id, "where": list(box)},
             summary=f"Against the reference: {says} the {place} of the test image, distance {here:.2f} there and {usual:.2f} in general.",
             values={"distance_there": here, "distance_median": usual, "ratio": ratio, "place": place},
         )
@@ -211,12 +237,22 @@ def build_tools(bench: Bench) -> list[BaseTool]:
             values={"facts": [f.model_dump() for f in found.values()]},
         )
 
+    def similar_cases() -> Evidence:
+        assert bench.cases is not None
+        photo = bench.images.photo(TEST)
+        try:
+            return find_similar(photo, bench.encoder, bench.cases, exclude_sha256=(bench.sha256,))
+        except StoreError as error:  # what is known of this part is known without it
+            raise ToolError(str(error)) from error
+
     calls: dict[str, tuple[Callable[..., Evidence], type[BaseModel], str]] = {
         "heatmap": (heatmap, _Heatmap, "Show where a photo departs from what is normal, with a calibrated score."),
         "measure": (measure, _Place, "Measure size, shape and contrast of the marked region inside a box."),
         "zoom": (zoom, _Place, "Look at a box of a photo enlarged; returns a new image."),
         "query_facts": (query_facts, _Facts, "Look up facts on defects of this product: looks, cause, impact, remedy."),
     }
+    if bench.cases is not None:
+        calls["similar_cases"] = (similar_cases, _Nothing, "Find past inspections of parts that look like this one.")
     if bench.references:
         calls["compare"] = (compare, _Place, "Compare a box of the photo with the normal reference.")
     return [_tool(name, function, schema, text) for name, (function, schema, text) in calls.items()]
@@ -236,11 +272,31 @@ def _flat(features: np.ndarray) -> np.ndarray:
     return features.reshape(-1, features.shape[-1])
 
 
+def _other(bench: Bench, name: str) -> Detector:
+    if bench.others is None:
+        raise ToolError(f"against {name!r}: there is no other detector or reference here; leave it out")
+    return bench.others(name)
+
+
+def _box(bench: Bench, where: Box | str, image_id: str, photo: Image.Image) -> Box:
+    """A box as given; for a place in words the strongest region that lies there, or else that ninth of the photo."""
+    if not isinstance(where, str):
+        return _checked(where, photo.width, photo.height)
+    place = read_place(where)
+    if place is None:
+        raise ToolError(f"where {where!r}: not a place; expected one of {', '.join(PLACES)}, or a box x0, y0, x1, y1")
+    if bench.images.has_map(f"{image_id}-heatmap"):
+        for region in find_regions(bench.images.anomaly_map(f"{image_id}-heatmap"), THRESHOLD):
+            if place_of_box(region.box, photo.width, photo.height) == place:
+                return region.box
+    return box_of_place(place, photo.width, photo.height)
+
+
 def _checked(box: Box, width: int, height: int) -> Box:
     x0, y0, x1, y1 = max(0, box[0]), max(0, box[1]), min(width, box[2]), min(height, box[3])
     if x1 <= x0 or y1 <= y0:
         raise ToolError(
-            f"box {list(box)!r}: empty inside the {width} x {height} image; expected [x0, y0, x1, y1] with x0 < x1, y0 < y1"
+            f"where {list(box)!r}: empty inside the {width} x {height} image; expected [x0, y0, x1, y1] with x0 < x1, y0 < y1"
         )
     return x0, y0, x1, y1
 

@@ -72,7 +72,7 @@ def _render(
     attended: Sequence[NDArray[np.float32]],
     address: str = "",
 ) -> str:
-    anchors, titles = _targets(report)
+    anchors, titles = targets(report)
     return render_page(
         "report.html.j2",
         "report.css",
@@ -82,15 +82,15 @@ def _render(
         titles=titles,
         overlay=picture_of(overlay) if overlay is not None else None,
         photo=picture_of(photo) if photo is not None else None,
-        references=list(_named_references(report.references, references)),
-        close_ups=_close_ups(report, photo) if photo is not None else [],
-        looked=list(_looked(photo, attended)) if photo is not None else [],
-        steps=_steps(report),
+        references=list(named_references(report.references, references)),
+        close_ups=close_ups(report, photo) if photo is not None else [],
+        looked=list(looked(photo, attended)) if photo is not None else [],
+        steps=steps(report),
         total=duration_text(total_ms(report.timings)),
     )
 
 
-def _targets(report: InspectionReport) -> tuple[dict[str, str], dict[str, str]]:
+def targets(report: InspectionReport) -> tuple[dict[str, str], dict[str, str]]:
     """From each id that may be cited to its anchor, and to the words shown when pointing at the link."""
     anchors: dict[str, str] = {}
     titles: dict[str, str] = {}
@@ -100,12 +100,12 @@ def _targets(report: InspectionReport) -> tuple[dict[str, str], dict[str, str]]:
     ):
         for id_, title in items:
             if id_ not in anchors:
-                anchors[id_] = f"{kind}-{_slug(id_)}"
+                anchors[id_] = f"{kind}-{slug(id_)}"
                 titles[id_] = title
     return anchors, titles
 
 
-def _slug(id_: str) -> str:
+def slug(id_: str) -> str:
     """`id_` as an anchor: letters, digits, `_` and `-`, else with a hash so that no two coincide."""
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", id_):
         return id_
@@ -113,16 +113,14 @@ def _slug(id_: str) -> str:
     return f"{kept}.{sha256(id_.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
-def _named_references(
-    infos: Sequence[ImageInfo], images: Sequence[Image.Image]
-) -> Iterable[tuple[str, Picture | None]]:
+def named_references(infos: Sequence[ImageInfo], images: Sequence[Image.Image]) -> Iterable[tuple[str, Picture | None]]:
     """Source and picture of each reference; a reference without its picture is still named."""
     for number in range(max(len(infos), len(images))):
         source = infos[number].source if number < len(infos) else ""
         yield source, picture_of(images[number]) if number < len(images) else None
 
 
-def _close_ups(report: InspectionReport, photo: Image.Image) -> list[Picture]:
+def close_ups(report: InspectionReport, photo: Image.Image) -> list[Picture]:
     """The photo around each finding, without heat; the first ones only where there are very many."""
     scale_x, scale_y = photo.width / report.image.width, photo.height / report.image.height
     return [_close_up(finding, photo, scale_x, scale_y) for finding in report.findings[:_MAX_CLOSE_UPS]]
@@ -140,14 +138,14 @@ def _close_up(finding: Finding, photo: Image.Image, scale_x: float, scale_y: flo
     return picture_of(photo.crop((left, top, right, bottom)), _CLOSE_UP_SIDE)
 
 
-def _looked(photo: Image.Image, attended: Sequence[NDArray[np.float32]]) -> Iterable[Picture]:
+def looked(photo: Image.Image, attended: Sequence[NDArray[np.float32]]) -> Iterable[Picture]:
     """The photo, small, lit where each fact looked."""
     small = photo.copy()
     small.thumbnail((_LOOKED_SIDE, _LOOKED_SIDE))
     return (picture_of(attention(small, seen)) for seen in attended)
 
 
-def _steps(report: InspectionReport) -> list[tuple[str, float, float]]:
+def steps(report: InspectionReport) -> list[tuple[str, float, float]]:
     """Name, milliseconds and share of the longest step, 0..1, without the total."""
     steps = {name: ms for name, ms in report.timings.items() if name != "total"}
     longest = max(steps.values(), default=0.0) or 1.0

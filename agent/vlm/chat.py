@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
 from PIL import Image
 from pydantic import ConfigDict, PrivateAttr
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from agent.vlm.nano import ALIASES
+from agent.vlm.tool_calls import CALL, outside_calls, read_tool_calls, tools_text
 
 if TYPE_CHECKING:
+    from threading import Event
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -42,17 +52,25 @@ class TransformersChat(BaseChatModel):
     """Most tokens of a reply."""
     _citations: dict[str, int] = PrivateAttr(default_factory=dict)
     _control: re.Pattern[str] = PrivateAttr()
+    _call_token: int = PrivateAttr()
 
     def model_post_init(self, context: Any) -> None:
         """Find out which citations are single tokens of this tokenizer, and which words are control tokens."""
         tokenizer = self.processor.tokenizer
         self._citations = citation_tokens(tokenizer)
+        self._call_token = tokenizer.encode(CALL, add_special_tokens=False)[0]
         control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         self._control = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))) or r"(?!)")
 
     @property
     def _llm_type(self) -> str:
         return "transformers-image-text"
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer tools to the model, in the form that its chat template gives them; see `agent.vlm.tool_calls`."""
+        from langchain_core.utils.function_calling import convert_to_openai_tool
+
+        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
 
     def _generate(
         self,
@@ -64,27 +82,104 @@ class TransformersChat(BaseChatModel):
         """Reply to a conversation; `max_tokens=1` gives the first token's log-probabilities at the price of a prefill.
 
         With a `temperature` above 0 the reply is drawn instead, the same for the same `seed` on the same device; its
-        log-probabilities are then those it was drawn by.
+        log-probabilities are then those it was drawn by. Of a reply to a conversation with `tools`, calls are taken out.
         """
-        prompt, inputs = self.inputs(messages)
+        written = self._write(messages, kwargs)
+        calls, problems, text = read_tool_calls(written.text) if kwargs.get("tools") else ([], [], written.text)
+        message = AIMessage(
+            content=text,
+            response_metadata={"logprobs": self._logprobs(written.first)},
+            usage_metadata=written.usage,
+            tool_calls=[{"name": call.name, "args": call.arguments, "id": _call_id()} for call in calls],
+            invalid_tool_calls=[
+                {"type": "invalid_tool_call", "name": None, "args": "", "id": _call_id(), "error": problem}
+                for problem in problems
+            ],
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        """The same reply, text as it is written; calls and log-probabilities come at the end. Ends when the caller stops."""
+        from threading import Event
+
+        from transformers import TextIteratorStreamer
+
+        stopped = Event()
+        streamer = TextIteratorStreamer(self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True)
+
+        def write() -> _Written:
+            try:
+                return self._write(messages, kwargs, streamer=streamer, stopped=stopped)
+            finally:
+                streamer.end()  # or a failure would leave the reader waiting
+
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(copy_context().run, write)
+            try:
+                for text in outside_calls(streamer) if kwargs.get("tools") else streamer:
+                    if text:
+                        yield self._told(AIMessageChunk(content=text), run_manager)
+            finally:
+                stopped.set()
+            written = running.result()
+        calls, problems, _ = read_tool_calls(written.text) if kwargs.get("tools") else ([], [], "")
+        made = [
+            *((call.name, json.dumps(call.arguments)) for call in calls),
+            *((None, problem) for problem in problems),
+        ]
+        yield self._told(
+            AIMessageChunk(
+                content="",
+                response_metadata={"logprobs": self._logprobs(written.first)},
+                usage_metadata=written.usage,
+                tool_call_chunks=[
+                    {"type": "tool_call_chunk", "name": name, "args": text, "id": _call_id(), "index": i}
+                    for i, (name, text) in enumerate(made)
+                ],
+                chunk_position="last",
+            ),
+            run_manager,
+        )
+
+    @staticmethod
+    def _told(message: AIMessageChunk, run_manager: CallbackManagerForLLMRun | None) -> ChatGenerationChunk:
+        chunk = ChatGenerationChunk(message=message)
+        if run_manager is not None:
+            run_manager.on_llm_new_token(str(message.content), chunk=chunk)
+        return chunk
+
+    def _write(
+        self, messages: Sequence[BaseMessage], options: Mapping[str, Any], *, streamer: Any = None, stopped: Any = None
+    ) -> _Written:
+        """Generate a reply."""
+        tools = options.get("tools") or []
+        prompt, inputs = self.inputs(messages, tools)
         length = inputs["input_ids"].shape[1]
-        limit = int(kwargs.get("max_tokens", self.max_tokens))
         absent = [token for alias, token in self._citations.items() if alias not in prompt]
-        with torch.inference_mode(), _choice(kwargs.get("temperature", 0.0), kwargs.get("seed", 0)) as choice:
+        more: dict[str, Any] = {} if tools else {"begin_suppress_tokens": [self._call_token]}
+        if stopped is not None:
+            more["stopping_criteria"] = StoppingCriteriaList([_Stopped(stopped)])
+        with torch.inference_mode(), _choice(options.get("temperature", 0.0), options.get("seed", 0)) as choice:
             out = self.model.generate(
                 **inputs,
-                max_new_tokens=limit,
+                max_new_tokens=int(options.get("max_tokens", self.max_tokens)),
                 **choice,
+                **more,
                 output_scores=True,
                 return_dict_in_generate=True,
                 logits_processor=LogitsProcessorList([NeverSaid([absent])]),
+                streamer=streamer,
             )
         tokens = out.sequences[0, length:] if out.sequences.shape[1] > length else out.sequences[0]
-        first = out.scores[0][0].float()
         text = self.processor.tokenizer.decode(tokens, skip_special_tokens=True)
-        usage = {"input_tokens": length, "output_tokens": len(tokens), "total_tokens": length + len(tokens)}
-        message = AIMessage(content=text, response_metadata={"logprobs": self._logprobs(first)}, usage_metadata=usage)
-        return ChatResult(generations=[ChatGeneration(message=message)])
+        usage = UsageMetadata(input_tokens=length, output_tokens=len(tokens), total_tokens=length + len(tokens))
+        return _Written(text, out.scores[0][0].float(), usage)
 
     def attended(
         self, messages: Sequence[BaseMessage], close_up: tuple[float, float, float, float] | None
@@ -95,12 +190,17 @@ class TransformersChat(BaseChatModel):
         photo = to_chat(messages)[1][0]
         return attended(self.model, dict(self.inputs(messages)[1]), photo.width / photo.height, close_up)
 
-    def inputs(self, messages: Sequence[BaseMessage]) -> tuple[str, Any]:
+    def inputs(self, messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, Any]] = ()) -> tuple[str, Any]:
         """The prompt of a conversation, and what the model is given."""
         chat, images = to_chat(messages)
         for part in (part for turn in chat for part in turn["content"] if part["type"] == "text"):
             part["text"] = self._control.sub(" ", part["text"])  # Only the template may write these.
-        prompt = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        known: dict[str, Any] = {}
+        if tools and "tools" in str(self.processor.chat_template):
+            known = {"tools": list(tools)}
+        elif tools:  # A template that knows no tools still passes on what stands in the system message.
+            chat[0]["content"].append({"type": "text", "text": tools_text(tools)})
+        prompt = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False, **known)
         inputs = self.processor(text=prompt, images=images or None, return_tensors="pt")
         return prompt, inputs.to(self.model.device, self.model.dtype)
 
@@ -112,6 +212,31 @@ class TransformersChat(BaseChatModel):
             for value, id in zip(values, ids, strict=True)
         ]
         return {"content": [{**top[0], "top_logprobs": top}]}
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A reply."""
+
+    text: str
+    first: torch.Tensor
+    """Logits (V,) of its first token, float32."""
+    usage: UsageMetadata
+
+
+class _Stopped(StoppingCriteria):
+    """Ends a reply that nobody waits for any more."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        """Whether each row of the batch ends, (B,) bool."""
+        return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
+
+
+def _call_id() -> str:
+    return f"call-{secrets.token_hex(4)}"
 
 
 class NeverSaid(LogitsProcessor):

@@ -16,6 +16,7 @@ INSTRUCTIONS = (
     "`category: NAME`, `looks: NAME, …` (of heatmap, zoom, measure, compare) and `facts: DEFECT_TYPE, …` (snake case), and "
     "leave out what you do not need. When asked a question, open with True. or False. and then give your reasons in short "
     "sentences, each ending with the ids of the facts and evidence it rests on, such as [F1][E2]. Use only ids you were given. "
+    "Where you are given tools and need to know more, call one first. "
     f"Where photo, facts and evidence cannot tell, reply `{DECLINED}:` and why."
 )
 """System message for models that were not trained on these prompts."""
@@ -56,9 +57,14 @@ def plan_text(evidence: Sequence[tuple[str, str]], facts: Sequence[NumberedFact]
     return f"{_facts(facts)}{_evidence(evidence)}Plan: what is it, and what do you need?"
 
 
-def question_text(question: str, facts: Sequence[NumberedFact], evidence: Sequence[tuple[str, str]]) -> str:
-    """Ask a question over facts and evidence."""
-    return f"{_facts(facts)}{_evidence(evidence)}Question: {one_line(question)}"
+def question_text(
+    question: str,
+    facts: Sequence[NumberedFact],
+    evidence: Sequence[tuple[str, str]],
+    said: Sequence[tuple[str, str]] = (),
+) -> str:
+    """Ask a question over facts, evidence and, where there are any, the questions and answers before it."""
+    return f"{_facts(facts)}{_evidence(evidence)}{_said(said)}Question: {one_line(question)}"
 
 
 def choice_text(question: str, options: Mapping[str, str]) -> str:
@@ -84,9 +90,16 @@ def _evidence(evidence: Sequence[tuple[str, str]]) -> str:
     return f"Evidence:\n<data>\n{inert(lines)}\n</data>\n"
 
 
+def _said(turns: Sequence[tuple[str, str]]) -> str:
+    if not turns:
+        return ""
+    lines = "\n".join(f"Asked: {one_line(question)}\nAnswered: {one_line(answer)}" for question, answer in turns)
+    return f"Said before:\n<data>\n{inert(lines)}\n</data>\n"
+
+
 _CONTROL = re.compile(
     r"<\s*/?\s*data\b[^<>]{0,40}>|<[|\uff5c][^|\uff5c<>]{0,40}[|\uff5c]>|</?(?:img|image|video|img_context|s)>"
-    r"|<(?:start|end)_of_turn>|\[/?INST\]",
+    r"|<(?:start|end)_of_turn>|\[/?INST\]|</?tool_(?:calls?|response)>",
     re.IGNORECASE,
 )
 

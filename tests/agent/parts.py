@@ -15,6 +15,7 @@ from pydantic import PrivateAttr
 
 from agent.model import Vlm
 from agent.report import ModelInfo
+from agent.vlm.tool_calls import read_tool_calls
 from knowledge.facts import Fact
 
 
@@ -24,11 +25,15 @@ class ScriptedChat(BaseChatModel):
     replies: list[tuple[str, float | None]]
     """Text, and the probability of True at its first token (None: no log-probabilities)."""
     _asked: list[list[BaseMessage]] = PrivateAttr(default_factory=list)
+    _offered: list[list[str]] = PrivateAttr(default_factory=list)
     _limits: list[int | None] = PrivateAttr(default_factory=list)
 
     @property
     def _llm_type(self) -> str:
         return "scripted"
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:
+        return self.bind(tools=[tool.name for tool in tools], **kwargs)
 
     def _generate(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
@@ -36,12 +41,23 @@ class ScriptedChat(BaseChatModel):
         assert len(self._asked) < len(self.replies), "the script has no reply left"
         text, p = self.replies[len(self._asked)]
         self._asked.append(messages)
+        self._offered.append(kwargs.get("tools", []))
         self._limits.append(kwargs.get("max_tokens"))
         metadata: dict[str, Any] = {}
         if p is not None:
             top = [{"token": "True", "logprob": float(np.log(p))}, {"token": "False", "logprob": float(np.log(1 - p))}]
             metadata = {"logprobs": {"content": [{**top[0], "top_logprobs": top}]}}
-        return ChatResult(generations=[ChatGeneration(message=AIMessage(content=text, response_metadata=metadata))])
+        calls, problems, rest = read_tool_calls(text)
+        message = AIMessage(
+            content=rest,
+            response_metadata=metadata,
+            tool_calls=[{"name": c.name, "args": c.arguments, "id": f"call-{i}"} for i, c in enumerate(calls)],
+            invalid_tool_calls=[
+                {"type": "invalid_tool_call", "name": None, "args": "", "id": "bad", "error": problem}
+                for problem in problems
+            ],
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
 
 
 def scripted(*replies: tuple[str, float | None], follows_instructions: bool = False) -> Vlm:

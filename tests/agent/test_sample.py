@@ -24,44 +24,48 @@ def inspector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inspector]:
 
 def test_another_question_is_asked_as_the_agent_would_ask_it(inspector: Inspector) -> None:
     plan, verdict = ("category: hex nut\nfacts: scratch", None), ("False. Nothing stands out [E1].", 0.4)
-    asked_of_old = scripted(plan, plan, verdict, ("True. It is flat [E1].", 0.5))
-    asked_of_new = scripted(plan, plan, verdict, ("True. It is flat [E1].", 0.5))
+    asked_of_old = scripted(plan, plan, ("", 0.4), verdict, ("True. It is flat [E1].", 0.5))
+    asked_of_new = scripted(plan, plan, ("", 0.4), verdict, ("True. It is flat [E1].", 0.5))
     question = "Is it flat?"
     parts = inspector.encoder, inspector.facts, inspector.home, inspector.weights
-    Inspector(asked_of_old, *parts).inspect(plate(True), reference=plate(False), question=question)
-    gathered = gather(Inspector(asked_of_new, *parts), plate(True), reference=plate(False))
+    # A good part: of a bad one the report knows more facts than the verdict question did, and later questions see them.
+    Inspector(asked_of_old, *parts).inspect(plate(False), reference=plate(False), question=question)
+    gathered = gather(Inspector(asked_of_new, *parts), plate(False), reference=plate(False))
     assert gathered.answer(question, temperature=0.5, seed=3) == "True. It is flat [E1]."
     old, new = asked_of_old.chat._asked, asked_of_new.chat._asked
-    assert [m.content for m in new[3]] == [m.content for m in old[3]]
-    assert VERDICT_QUESTION in new[2][1].content[-1]["text"]
-    assert VERDICT_QUESTION not in new[3][1].content[-1]["text"]
-    text = new[3][1].content[-1]["text"]
+    assert [m.content for m in new[4]] == [m.content for m in old[4]]
+    assert VERDICT_QUESTION in new[3][1].content[-1]["text"]
+    assert VERDICT_QUESTION not in new[4][1].content[-1]["text"]
+    text = new[4][1].content[-1]["text"]
     assert all(f"[F{i}]" in text and fact.text in text for i, fact in enumerate(gathered.facts, 1))
     assert all(f"[E{i}] {summary}" in text for i, summary in enumerate(gathered.evidence, 1))
 
 
 def test_options_are_put_to_the_agent_and_to_the_model_alone(inspector: Inspector) -> None:
     plan, verdict = ("category: hex nut\nfacts: scratch", None), ("False. Nothing stands out [E1].", 0.4)
-    vlm = scripted(plan, plan, verdict, ("A", 0.5), ("A", 0.5), ("True. So it is.", 0.5))
+    vlm = scripted(plan, plan, ("", 0.4), verdict, ("A", 0.5), ("A", 0.5), ("True. So it is.", 0.5))
     alone = Inspector(vlm, inspector.encoder, inspector.facts, inspector.home, inspector.weights)
     gathered, options = alone.gather(plate(True), reference=plate(False)), {"A": "Flat.", "B": "Bent."}
     # The script's first tokens are True and False: no letter was about to come.
     assert gathered.choose("How is it?", options) is None
     assert alone.choose_alone(plate(True), "How is it?", options, reference=plate(False)) is None
     assert alone.answer_alone(plate(True), "Is it flat?") == "True. So it is."
-    chosen, chosen_alone, answered = (messages[1].content for messages in vlm.chat._asked[3:])
+    chosen, chosen_alone, answered = (messages[1].content for messages in vlm.chat._asked[4:])
     ending = choice_text("How is it?", options)
     assert chosen[-1]["text"].endswith(ending)
     assert all(fact.text in chosen[-1]["text"] for fact in gathered.facts)
     assert chosen_alone[-1]["text"] == ending
     assert [part["type"] for part in chosen_alone].count("image") == 2
     assert [part["type"] for part in answered].count("image") == 1
-    assert vlm.chat._limits[3:] == [1, 1, None]
+    assert vlm.chat._limits[4:] == [1, 1, None]
 
 
 def test_what_the_agent_does_without_is_not_gathered_either(inspector: Inspector) -> None:
     vlm = scripted(
-        ("category: hex nut\nfacts: scratch", None), ("category: hex nut", None), ("False. Nothing [E1].", 0.4)
+        ("category: hex nut\nfacts: scratch", None),
+        ("category: hex nut", None),
+        ("", 0.4),
+        ("False. Nothing [E1].", 0.4),
     )
     parts = inspector.encoder, inspector.facts, inspector.home, inspector.weights
     gathered = Inspector(vlm, *parts, without=("facts", "compare")).gather(plate(True), reference=plate(False))

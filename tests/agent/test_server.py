@@ -10,10 +10,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from langchain_core.tools import tool
 from parts import plate
 
 from agent.images import InputError
-from agent.model import load_vlm
+from agent.model import REFUSED, load_vlm
 from agent.vlm.chat import probability_true
 from agent.vlm.prompt import Views
 
@@ -24,12 +25,15 @@ class Scripted(BaseHTTPRequestHandler):
     asked: list[dict[str, Any]]
     refuses = False
     """Whether completions are turned down."""
+    refuses_tools = False
+    """Whether those that offer tools are."""
     page = False
     """Whether everything is answered with a web page."""
 
     def _send(self, body: dict[str, Any]) -> None:
         data = b"<html>Welcome</html>" if self.page else json.dumps(body).encode()
-        self.send_response(400 if self.refuses and "choices" in body else 200)
+        refused = self.refuses or (self.refuses_tools and "tools" in (self.asked or [{}])[-1])
+        self.send_response(400 if "choices" in body and refused else 200)
         self.send_header("Content-Type", "text/html" if self.page else "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -101,3 +105,27 @@ def test_a_question_that_a_server_turns_down_is_one_line(
     with pytest.raises(InputError, match=r"^model='vision-2': gave no answer \(Error code: 400") as caught:
         vlm.ask([plate(True)], Views(), "Is it good?")
     assert "\n" not in str(caught.value)
+
+
+@tool
+def look(where: str) -> str:
+    """Look at a place."""
+    return where
+
+
+def test_tools_are_offered_to_a_server(server: tuple[str, list[dict[str, Any]]]) -> None:
+    address, asked = server
+    reply = load_vlm(address).ask([plate(True)], Views(), "Is it good?", tools=[look])
+    assert [offered["function"]["name"] for offered in asked[-1]["tools"]] == ["look"]
+    assert REFUSED not in reply.response_metadata
+
+
+def test_a_server_that_takes_no_tools_is_asked_without_and_that_is_told(
+    server: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, asked = server
+    monkeypatch.setattr(Scripted, "refuses_tools", True)
+    reply = load_vlm(address).ask([plate(True)], Views(), "Is it good?", tools=[look])
+    assert reply.content == "True. Hot [E1]."
+    assert ["tools" in request for request in asked] == [True, False]
+    assert "Error code: 400" in reply.response_metadata[REFUSED]

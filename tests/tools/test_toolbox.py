@@ -156,7 +156,7 @@ def test_the_peak_box_of_a_tiny_photo_lies_in_it(encoder: Any, images: ImageStor
 
 def test_measure_gives_size_shape_and_tone_in_pixels(tools: dict[str, Any]) -> None:
     heat = call(tools, "heatmap", image_id="test")
-    found = call(tools, "measure", image_id="test", box=heat.values["regions"][0]["box_px"])
+    found = call(tools, "measure", image_id="test", where=heat.values["regions"][0]["box_px"])
     values = found.values
     # The map is as coarse as the patches are, 10 px.
     assert values["length_px"] == pytest.approx(30, abs=20)
@@ -174,7 +174,7 @@ def test_measure_gives_size_shape_and_tone_in_pixels(tools: dict[str, Any]) -> N
 def test_measure_gives_millimetres_where_the_scale_is_known(encoder: Any, images: ImageStore, facts: Facts) -> None:
     scaled = bench(encoder, images, facts, mm_per_px=0.05)
     heat = call(scaled, "heatmap", image_id="test")
-    found = call(scaled, "measure", image_id="test", box=heat.values["regions"][0]["box_px"])
+    found = call(scaled, "measure", image_id="test", where=heat.values["regions"][0]["box_px"])
     values = found.values
     assert values["length_mm"] == pytest.approx(0.05 * values["length_px"])
     assert values["width_mm"] == pytest.approx(0.05 * values["width_px"])
@@ -185,13 +185,13 @@ def test_measure_gives_millimetres_where_the_scale_is_known(encoder: Any, images
 
 def test_measure_where_nothing_stands_out_measures_the_weak_peak(tools: dict[str, Any]) -> None:
     heat = call(tools, "heatmap", image_id="reference-1")
-    found = call(tools, "measure", image_id="reference-1", box=heat.values["peak_box_px"])
+    found = call(tools, "measure", image_id="reference-1", where=heat.values["peak_box_px"])
     assert found.values["area_px"] > 0
 
 
 def test_measure_before_the_heat_map_says_what_to_do(tools: dict[str, Any]) -> None:
     with pytest.raises(ToolError, match=r"no such heat map; .*call heatmap first"):
-        call(tools, "measure", image_id="test", box=[0, 0, 10, 10])
+        call(tools, "measure", image_id="test", where=[0, 0, 10, 10])
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_shapes_have_words(
     mask = np.full((140, 140), 0.1, np.float32)
     mask[30 : 30 + length[1], 10 : 10 + length[0]] = 0.9
     images.add_map("shape-heatmap", mask)
-    found = call(bench(encoder, images, facts), "measure", image_id="shape", box=[0, 0, 140, 140])
+    found = call(bench(encoder, images, facts), "measure", image_id="shape", where=[0, 0, 140, 140])
     assert found.values["shape"] == shape
     assert "as bright as its surround" in found.summary
 
@@ -218,7 +218,7 @@ def test_shapes_have_words(
 def test_zoom_cuts_a_square_around_the_box(
     tools: dict[str, Any], images: ImageStore, box: tuple[int, int, int, int]
 ) -> None:
-    found = call(tools, "zoom", image_id="test", box=list(box))
+    found = call(tools, "zoom", image_id="test", where=list(box))
     x0, y0, x1, y1 = found.values["box_px"]
     assert 0 <= x0 < x1 <= 140
     assert 0 <= y0 < y1 <= 140
@@ -234,7 +234,7 @@ def test_zoom_cuts_a_square_around_the_box(
 
 
 def test_zoom_shows_the_pixels_of_the_box(tools: dict[str, Any], images: ImageStore) -> None:
-    found = call(tools, "zoom", image_id="test", box=list(MARK))
+    found = call(tools, "zoom", image_id="test", where=list(MARK))
     middle = images.photo(found.image_ids[0]).getpixel((CLOSE_UP // 2, CLOSE_UP // 2))
     assert middle == images.photo("test").getpixel((115, 30))
 
@@ -244,7 +244,7 @@ def test_zoom_in_a_narrow_photo_stays_inside(
     encoder: Any, images: ImageStore, facts: Facts, photos: Any, size: tuple[int, int]
 ) -> None:
     images.add("narrow", photos.plain(size))
-    found = call(bench(encoder, images, facts), "zoom", image_id="narrow", box=[0, 0, *size])
+    found = call(bench(encoder, images, facts), "zoom", image_id="narrow", where=[0, 0, *size])
     x0, y0, x1, y1 = found.values["box_px"]
     assert 0 <= x0 < x1 <= size[0]
     assert 0 <= y0 < y1 <= size[1]
@@ -255,24 +255,24 @@ def test_zoom_in_a_narrow_photo_stays_inside(
 
 
 def test_compare_tells_the_mark_from_the_rest(tools: dict[str, Any]) -> None:
-    mark = call(tools, "compare", image_id="test", box=list(MARK))
+    mark = call(tools, "compare", image_id="test", where=list(MARK))
     assert mark.values["ratio"] >= 2
     assert mark.values["distance_there"] > mark.values["distance_median"]
     assert "nothing in it looks like the upper right" in mark.summary
-    rest = call(tools, "compare", image_id="test", box=[10, 90, 40, 120])
+    rest = call(tools, "compare", image_id="test", where=[10, 90, 40, 120])
     assert rest.values["distance_there"] < 0.01
     assert rest.values["place"] == "lower left"
 
 
 @pytest.mark.parametrize("box", [[0, 0, 1, 1], [139, 139, 140, 140], [0, 139, 140, 140], [69, 0, 70, 140]])
 def test_compare_takes_boxes_smaller_than_a_patch(tools: dict[str, Any], box: list[int]) -> None:
-    assert np.isfinite(call(tools, "compare", image_id="test", box=box).values["ratio"])
+    assert np.isfinite(call(tools, "compare", image_id="test", where=box).values["ratio"])
 
 
 def test_compare_looks_at_every_reference(encoder: Any, images: ImageStore, facts: Facts, photos: Any) -> None:
     images.add("reference-2", photos.marked(MARK))
     both = bench(encoder, images, facts, references=("reference-1", "reference-2"))
-    assert call(both, "compare", image_id="test", box=list(MARK)).values["distance_there"] < 0.01
+    assert call(both, "compare", image_id="test", where=list(MARK)).values["distance_there"] < 0.01
 
 
 # --- facts ---
@@ -314,7 +314,7 @@ def test_no_facts_at_all_is_an_answer(tools: dict[str, Any], facts: Facts) -> No
 
 @pytest.mark.parametrize("name", ["heatmap", "measure", "zoom", "compare"])
 def test_an_unknown_photo_is_named_with_those_there_are(tools: dict[str, Any], name: str) -> None:
-    arguments = {"image_id": "tset"} | ({} if name == "heatmap" else {"box": [0, 0, 10, 10]})
+    arguments = {"image_id": "tset"} | ({} if name == "heatmap" else {"where": [0, 0, 10, 10]})
     with pytest.raises(ToolError) as caught:
         call(tools, name, **arguments)
     assert str(caught.value) == "image_id 'tset': no such image; there are ['reference-1', 'test']"
@@ -325,26 +325,48 @@ def test_an_unknown_photo_is_named_with_those_there_are(tools: dict[str, Any], n
 def test_an_empty_box_is_refused(tools: dict[str, Any], name: str, box: list[int]) -> None:
     call(tools, "heatmap", image_id="test")
     with pytest.raises(ToolError) as caught:
-        call(tools, name, image_id="test", box=box)
+        call(tools, name, image_id="test", where=box)
     line = str(caught.value)
-    assert line.startswith(f"box {box!r}: empty inside the 140 x 140 image; expected")
+    assert line.startswith(f"where {box!r}: empty inside the 140 x 140 image; expected")
     assert line.splitlines() == [line]
 
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("heatmap", {}),
+        ("heatmap", {"against": 5}),
         ("zoom", {"image_id": "test"}),
-        ("zoom", {"image_id": "test", "box": [1, 2, 3]}),
-        ("zoom", {"image_id": "test", "box": "all of it"}),
-        ("zoom", {"image_id": "test", "box": [0, 0, float("inf"), 5]}),
+        ("zoom", {"image_id": "test", "where": [1, 2, 3]}),
+        ("zoom", {"image_id": "test", "where": 7}),
+        ("zoom", {"image_id": "test", "where": [0, 0, float("inf"), 5]}),
         ("query_facts", {"defect_types": ["scratch"]}),
     ],
 )
 def test_arguments_of_the_wrong_shape_are_refused(tools: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         call(tools, name, **arguments)
+
+
+@pytest.mark.parametrize("name", ["measure", "zoom", "compare"])
+def test_a_place_that_is_none_is_named_with_those_there_are(tools: dict[str, Any], name: str) -> None:
+    call(tools, "heatmap")
+    with pytest.raises(ToolError, match=r"^where 'all of it': not a place; expected one of upper left, upper centre"):
+        call(tools, name, where="all of it")
+
+
+def test_a_place_in_words_is_the_region_there_or_else_that_ninth(tools: dict[str, Any]) -> None:
+    heat = call(tools, "heatmap")
+    [region] = [r for r in heat.values["regions"] if r["place"] == "upper right"]
+    assert call(tools, "zoom", where="the top right corner").arguments["where"] == region["box_px"]
+    assert call(tools, "zoom", where="left edge").arguments["where"] == [0, 46, 47, 94]
+
+
+def test_a_second_heat_map_against_something_else(encoder: Any, images: ImageStore, facts: Facts) -> None:
+    from dataclasses import replace
+
+    own = bench(encoder, images, facts)
+    with pytest.raises(ToolError, match="there is no other detector or reference here"):
+        call(own, "heatmap", against="reference-1")
 
 
 def test_evidence_takes_no_other_fields() -> None:

@@ -1,0 +1,1 @@
+"""The terminal chat: a person and the agent over one inspected part."""

@@ -1,0 +1,120 @@
+"""A person's part in the graph: an inspection waits for them where a review is due, and takes their corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from langgraph.types import interrupt
+
+from agent.conversation import Acceptance, Correction, Pause, ReviewRule
+from agent.findings import UNCLASSIFIED, severity_of
+from agent.report import Finding, Scores
+from agent.state import InspectionState
+from agent.vlm.prompt import one_line
+from tools.evidence import Evidence
+from tools.images import ImageStore
+from tools.regions import place_of_box
+
+Update = dict[str, Any]
+
+
+class PersonNodes:
+    """The nodes `review` and `correct`."""
+
+    def __init__(self, images: ImageStore, rules: Collection[ReviewRule]) -> None:
+        self.images, self.rules = images, rules
+
+    def review(self, state: InspectionState) -> Update:
+        """Wait for a person where a rule asks for one; runs again from its start when they have spoken, so it only reads."""
+        if state.get("accepted") or state.get("corrections"):
+            return {}
+        due = reasons_for_review(state, self.rules)
+        if not due:
+            return {}
+        said = interrupt(Pause(kind="review", text="; ".join(due)).model_dump())
+        if said["action"] == "accept":
+            return {"accepted": Acceptance(**said["acceptance"])}
+        if said["action"] == "correct":
+            return {"correction": Correction(**said["correction"])}
+        return {"question": str(said["question"])}
+
+    def correct(self, state: InspectionState) -> Update:
+        """Put what a person says in place of what the agent said; scores and confidence stay the agent's own."""
+        correction = state["correction"]
+        assert correction is not None
+        verdict = correction.verdict or state["verdict"]
+        update: Update = {"correction": None, "corrections": [correction]}
+        told = [f"the part is {verdict}" if correction.verdict else ""]
+        told.append(f"the defect is {correction.defect_type.replace('_', ' ')}" if correction.defect_type else "")
+        photo = self.images.photo(state["image_id"])
+        place = place_of_box(correction.box, photo.width, photo.height) if correction.box else None
+        told.append(f"it is in the {place}" if place else "")
+        told.append(f"the answer is: {one_line(correction.answer).rstrip('.')}" if correction.answer else "")
+        summary = f"{one_line(correction.by)} says: {'; '.join(part for part in told if part)}. Why: {one_line(correction.why)}"
+        heard = Evidence(
+            id=f"E{next_look(state)}",
+            tool="person",
+            arguments={"by": correction.by},
+            summary=summary,
+            values=correction.model_dump(mode="json", exclude_none=True) | ({"place": place} if place else {}),
+        )
+        update["evidence"] = [heard]
+        if correction.verdict or correction.box or correction.defect_type:
+            update["verdict"] = verdict
+            update["findings"] = [] if verdict == "normal" else self._findings(state, correction, heard)
+            update["warnings"] = [
+                f"corrected by {one_line(correction.by)} (was {state['verdict']}): {one_line(correction.why)}; scores and "
+                "confidence are the agent's"
+            ]
+        return update
+
+    def _findings(self, state: InspectionState, correction: Correction, heard: Evidence) -> list[Finding]:
+        photo = self.images.photo(state["image_id"])
+        first = state["findings"][0] if state["findings"] else None
+        box = correction.box or (first.box if first else (0, 0, photo.width, photo.height))
+        kind = correction.defect_type or (first.defect_type if first else UNCLASSIFIED)
+        x0, y0, x1, y1 = box
+        score = float(self.images.anomaly_map(f"{state['image_id']}-heatmap")[y0:y1, x0:x1].max())
+        share = (x1 - x0) * (y1 - y0) / (photo.width * photo.height)
+        known = first if first is not None and first.defect_type == kind else None
+        finding = Finding(
+            defect_type=kind,
+            box=box,
+            area_fraction=share,
+            score=score,
+            severity=severity_of(kind, score, share),
+            description=heard.summary,
+            cause=known.cause if known else None,
+            impact=known.impact if known else None,
+            recommendation=known.recommendation if known else None,
+            cites=[heard.id, *(known.cites if known else [])],
+        )
+        return [finding, *state["findings"][1:]]
+
+
+def reasons_for_review(state: InspectionState, rules: Collection[ReviewRule]) -> list[str]:
+    """Why a person should look at this inspection, by the rules that are asked for."""
+    due = []
+    if "uncertain" in rules and state["verdict"] == "uncertain":
+        due.append("the verdict is uncertain")
+    grave = [finding for finding in state["findings"] if finding.severity == "critical"]
+    if "critical" in rules and grave:
+        due.append(f"a finding is critical ({grave[0].defect_type.replace('_', ' ')})")
+    scores = scores_of(state)
+    detector, vlm = scores.detector, scores.vlm
+    if "at odds" in rules and detector is not None and vlm is not None and (detector >= 0.5) != (vlm >= 0.5):
+        due.append(f"the detector ({detector:.2f}) and the model ({vlm:.2f}) are at odds")
+    return due
+
+
+def scores_of(state: InspectionState) -> Scores:
+    """The two parts of the verdict."""
+    heat = next(item for item in state["evidence"] if item.tool == "heatmap")
+    return Scores(detector=float(heat.values["score"]), vlm=state.get("vlm_score"))
+
+
+def next_look(state: InspectionState) -> int:
+    """The number of the next piece of evidence, E1, E2, …, unique in a session."""
+    counted = [*state["evidence"], *(state.get("fresh") or [])]
+    return 1 + sum(item.tool != "query_facts" for item in counted) + state.get("looks", 0)
