@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,16 @@ WAIT_S = 30.0
 _NOUNS = (Acceptance, Answer, Call, Correction, Evidence, Fact, Finding, Plan, ReasoningStep, Turn)
 
 
-def open_checkpoints(root: Path, url: str | None = None) -> BaseCheckpointSaver[str]:
+@dataclass(frozen=True)
+class Checkpoints:
+    """A store of them."""
+
+    saver: BaseCheckpointSaver[str]
+    faults: tuple[type[Exception], ...]
+    """What it raises when it cannot be read or written."""
+
+
+def open_checkpoints(root: Path, url: str | None = None) -> Checkpoints:
     """The store of checkpoints.
 
     Args:
@@ -49,13 +59,13 @@ def open_checkpoints(root: Path, url: str | None = None) -> BaseCheckpointSaver[
         raise SessionError(
             f"{root / FILE}: sessions cannot be kept ({error}); set SAGE_HOME to a folder that can be written"
         ) from error
-    return saver
+    return Checkpoints(saver, (sqlite3.Error,))
 
 
-def _postgres(url: str, serde: JsonPlusSerializer) -> BaseCheckpointSaver[str]:
+def _postgres(url: str, serde: JsonPlusSerializer) -> Checkpoints:
     try:
         from langgraph.checkpoint.postgres import PostgresSaver  # type: ignore[import-not-found]
-        from psycopg import Connection, OperationalError  # type: ignore[import-not-found]
+        from psycopg import Connection, Error, OperationalError  # type: ignore[import-not-found]
         from psycopg.rows import dict_row  # type: ignore[import-not-found]
     except ImportError as error:
         raise SessionError(
@@ -71,7 +81,7 @@ def _postgres(url: str, serde: JsonPlusSerializer) -> BaseCheckpointSaver[str]:
         raise SessionError(
             f"SAGE_SESSIONS={_hidden(url)}: no Postgres answers ({line}); check address, user and password"
         ) from error
-    return saver  # type: ignore[no-any-return]
+    return Checkpoints(saver, (Error,))
 
 
 def _hidden(url: str) -> str:

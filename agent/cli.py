@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from agent.cli_chat import chat
 from agent.cli_data import data_app
 from agent.cli_errors import make_folder, one_line_errors, user_errors
 from agent.cli_eval import eval_app
@@ -29,6 +30,7 @@ app = typer.Typer(
 facts_app = typer.Typer(
     help="The fact store: what the agent knows of products and defects, and your own facts.", no_args_is_help=True
 )
+app.command()(chat)
 app.command()(fit)
 app.command()(export)
 app.add_typer(facts_app, name="facts")
@@ -124,7 +126,7 @@ def _show(report: InspectionReport, as_json: bool) -> None:
 
 
 def _store() -> FactStore:
-    from agent.inspector import default_home
+    from agent.home import default_home
     from knowledge import FactStore
 
     return FactStore(default_home() / "facts")
@@ -177,7 +179,7 @@ def facts_remove(id: Annotated[str, typer.Argument(help="Id as `facts list` show
 def facts_rebuild() -> None:
     """Make the index anew from the shipped facts and your own, after damage or a change of the embedder."""
     with one_line_errors():
-        from agent.inspector import default_home
+        from agent.home import default_home
         from knowledge import FactStore
 
         store = FactStore.rebuild(default_home() / "facts")
@@ -197,7 +199,7 @@ def doctor() -> None:
     """Check the installation: versions, weights, fact store, folders."""
     from importlib.metadata import version
 
-    from agent.inspector import default_home
+    from agent.home import default_home
 
     for name in ("torch", "transformers", "anomalib", "langgraph", "chromadb"):
         typer.echo(f"{name} {version(name)}")

@@ -68,8 +68,8 @@ def chat(
         with _working(console):  # the models and their libraries take seconds to load
             from agent.chat.loop import Chat
             from agent.chat.pictures import Pictures
-            from agent.chat.reader import PipedReader, open_reader
-            from agent.inspector import default_home
+            from agent.chat.reader import open_reader
+            from agent.home import default_home
             from agent.render.lines import Lines
             from agent.session import Session, sessions
 
@@ -99,7 +99,7 @@ def chat(
             )
         (talk.begin if resume is None else talk.go_on)()
     talk.run()
-    if talk.problems and isinstance(talk.reader, PipedReader):  # a person saw them; a script must be told
+    if talk.problems and not talk.reader.by_person:
         raise typer.Exit(2)
 
 

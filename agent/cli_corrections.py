@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def from_corrections(out: Path, home: Path | None) -> None:
     """Write AD-PL of every corrected session; what cannot become a record is named with the reason."""
     from agent.corrected import corrected_cases
-    from agent.inspector import default_home
+    from agent.home import default_home
     from agent.render.text import plain
     from knowledge.facts import shipped_pack
     from training.rank.corrections import CorrectionError, corrected_record

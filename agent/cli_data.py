@@ -24,7 +24,7 @@ def data_check(
 
     Example: sage-iad data check adpl.json --images photos
     """
-    from agent.inspector import default_home
+    from agent.home import default_home
     from knowledge import FactStore
     from training.adpl_file import AdplFault, read_adpl
 

@@ -51,8 +51,8 @@ def fit(
     """
     with one_line_errors():
         from agent.fit_summary import patchcore_of, summarise, summary_lines
+        from agent.home import default_home
         from agent.images import InputError
-        from agent.inspector import default_home
         from agent.normals import Normals
         from agent.render.fit_page import write_fit_page
         from tools.card import detector_folder, find_detector
@@ -96,7 +96,7 @@ def export(
     """
     with one_line_errors(extra="export"):
         from agent.fit_summary import patchcore_of
-        from agent.inspector import default_home
+        from agent.home import default_home
         from tools.card import find_detector
         from tools.export import TOLERANCE, export_onnx
 

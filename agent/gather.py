@@ -9,7 +9,6 @@ from langchain_core.tools import BaseTool, ToolException, tool
 from pydantic import ValidationError
 
 from agent.vlm.prompt import one_line
-
 from tools.evidence import Evidence
 from tools.images import ToolError
 

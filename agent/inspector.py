@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
@@ -11,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from agent.fusion import Fusion
+from agent.home import default_home
 from agent.images import ImageSource, InputError, LoadedImage, load_image
 from agent.model import Vlm, load_vlm
 from agent.nodes import Knowledge
 from agent.report import Depth, InspectionReport
 from agent.reporting import report_of
 from agent.setup import Setup
+from agent.thread import STEPS
 from agent.vlm import Eye
 from agent.vlm.nano import shipped
 from agent.vlm.prompt import VERDICT_QUESTION, Views, choice_text, question_text
@@ -41,17 +42,8 @@ if TYPE_CHECKING:
 MAX_QUESTION = 2_000
 """Characters of a question; more is a document, not a question."""
 MAX_REFERENCES = 8
-STEPS = 200
-"""Of the graph at one go; its own budgets end it long before."""
 Part = Literal["facts", "zoom", "measure", "compare", "similar_cases"]
 """What an inspection can do without; the heat map it cannot."""
-
-
-def default_home() -> Path:
-    """`$SAGE_HOME`, or the platform's folder for user data."""
-    from platformdirs import user_data_dir
-
-    return Path(os.environ.get("SAGE_HOME") or user_data_dir("sage-iad", appauthor=False))
 
 
 class Inspector:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from agent.findings import UNCLASSIFIED
 from agent.nodes import shown
 from agent.person import scores_of
 from agent.report import CitedEvidence, CitedFact, InspectionReport, Pictures
@@ -44,6 +45,9 @@ def report_of(
     turns = values.get("turns") or []
     looks = [*values["evidence"], *(look for turn in turns for look in turn.looks)]
     facts = {fact.id: fact for fact in [*(values.get("facts") or []), *(fact for turn in turns for fact in turn.facts)]}
+    # What is known against the kinds of defect the model names, where a person has taken those away.
+    named = any(finding.defect_type != UNCLASSIFIED for finding in values["findings"])
+    warnings = [line for line in values["warnings"] if named or line != vlm.caveat]
     last = turns[-1] if turns else None
     unheld = [step.text for step in last.steps if not step.supported] if last else []
     report = InspectionReport(
@@ -65,7 +69,7 @@ def report_of(
         model=vlm.info,
         timings=values["timings"],
         warnings=[
-            *values["warnings"],
+            *warnings,
             *(f"in the answer, not supported by what it cites: {text!r}" for text in unheld),
         ],
     )

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from filelock import FileLock, Timeout
-from langchain_core.messages import AIMessage
 from langgraph.types import Command
 
 from agent.checkpoints import open_checkpoints
 from agent.conversation import REVIEW_RULES, Acceptance, Correction, Pause, ReviewRule, Turn
+from agent.corrections import MOST_WHY, checked_correction
 from agent.gather import ask_person
+from agent.home import default_home
 from agent.images import ImageSource, InputError, LoadedImage, load_image
-from agent.inspector import STEPS, Inspector, check_question, default_home, several
+from agent.inspector import Inspector, check_question, several
+from agent.memory import remember
 from agent.nodes import REMEMBERED
 from agent.report import InspectionReport
 from agent.reporting import new_id, report_of
 from agent.session_files import Fork, KeptImages, SessionError, SessionFolder, SessionInfo, copied, session_infos
-from agent.steps import Reply, Step, Token, step_of
+from agent.steps import Reply, Step, Token
+from agent.thread import Thread
 from knowledge import StoreError
-from knowledge.cases import PastCase
-from knowledge.facts import snake
-from tools.similar import embed_photo
 from tools.toolbox import TEST
 
 if TYPE_CHECKING:
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Event", "Pause", "Reply", "Session", "SessionError", "SessionInfo", "Step", "Token", "sessions"]
 
 Event = Token | Step | Pause | Reply
-MOST_WHY = 1_000
-"""Characters of a reason."""
 
 
 class Session:
@@ -55,6 +50,7 @@ class Session:
         review: Sequence[ReviewRule] = (),
         home: Path | None = None,
         tools: Sequence[BaseTool] = (),
+        inspector: Inspector | None = None,
     ) -> None:
         """Begin one; the inspection itself runs with `inspect`, at the first question, or when `report` is read.
 
@@ -67,6 +63,7 @@ class Session:
             review: when to wait for a person before the verdict stands: `uncertain`, `critical`, `at odds`.
             home: folder of the agent's state; by default `$SAGE_HOME`.
             tools: as for `agent.inspect`.
+            inspector: one of your own, in place of `model` and `home`.
 
         Raises:
             InputError: bad input.
@@ -74,7 +71,7 @@ class Session:
         """
         if unknown := [rule for rule in review if rule not in REVIEW_RULES]:
             raise InputError(f"review={unknown[0]!r}: expected of {', '.join(map(repr, REVIEW_RULES))}")
-        inspector = Inspector.shared(model, home)
+        inspector = inspector or Inspector.shared(model, home)
         photo = load_image(image)
         references = [load_image(r, argument="reference") for r in several(reference)]
         now = datetime.now(UTC)
@@ -148,15 +145,13 @@ class Session:
         """What a person should know of how the session goes on."""
         root = _root(inspector.home)
         self._folder = SessionFolder(root, info.id)
-        self._checkpoints = open_checkpoints(root, os.environ.get("SAGE_SESSIONS"))
         self._images = KeptImages(self._folder.path)
         self._setup = inspector.set_up(
             photo, references, self._images, category=info.category, mm_per_px=info.mm_per_px, tools=tools
         )
-        self._graph = self._setup.graph(
-            inspector.vlm, more=[ask_person], review=info.review, checkpoints=self._checkpoints
-        )
-        self._config: Any = {"configurable": {"thread_id": info.id}, "recursion_limit": STEPS}
+        checkpoints = open_checkpoints(root, os.environ.get("SAGE_SESSIONS"))
+        graph = self._setup.graph(inspector.vlm, more=[ask_person], review=info.review, checkpoints=checkpoints.saver)
+        self._thread = Thread(graph, checkpoints, info.id, self.folder)
 
     @property
     def id(self) -> str:
@@ -173,7 +168,7 @@ class Session:
     @property
     def values(self) -> dict[str, Any]:
         """The state as it stands, as `agent.state.InspectionState`; empty before the inspection."""
-        return dict(self._snapshot().values)
+        return self._thread.values
 
     @property
     def report(self) -> InspectionReport:
@@ -190,14 +185,12 @@ class Session:
     @property
     def pause(self) -> Pause | None:
         """What the agent waits for."""
-        waiting = self._snapshot().interrupts
-        return Pause(**waiting[0].value) if waiting else None
+        return self._thread.pause
 
     @property
     def unfinished(self) -> bool:
         """Whether a run was cut off, so that `finish` has something to do."""
-        now = self._snapshot()
-        return bool(now.next) and not now.interrupts
+        return self._thread.unfinished
 
     @property
     def corrections(self) -> list[Correction]:
@@ -214,7 +207,7 @@ class Session:
         values = self.values
         found: dict[int, Turn] = {turn.number: turn for turn in values.get("turns") or []}
         if values.get("answered", 0) > REMEMBERED:
-            for snapshot in self._graph.get_state_history(self._config):
+            for snapshot in self._thread.earlier():
                 found |= {turn.number: turn for turn in snapshot.values.get("turns") or [] if turn.number not in found}
                 if 1 in found:
                     break
@@ -241,7 +234,7 @@ class Session:
         """Inspect the photo, step by step; nothing where that is done. Ends with a `Pause` where a review is due."""
         if self.inspected:
             return
-        if self._snapshot().next:
+        if self.unfinished:
             yield from self.finish()
             return
         yield from self._run(self._setup.beginning("full"))
@@ -266,7 +259,7 @@ class Session:
             yield from self.inspect()
         if self.unfinished:
             raise InputError(
-                f"question={text[:40]!r}: the last answer was cut off; let it end first with `session.finish()`"
+                f"question={text[:40]!r}: the last answer was cut off; let it end with `session.finish()`, or leave it with `session.drop()`"
             )
         pause = self.pause
         if pause is not None and pause.kind == "question":
@@ -293,11 +286,18 @@ class Session:
         if not before:
             self._remember()
 
+    def drop(self) -> None:
+        """Leave a question whose answer was cut off: the session is as it was before it. Nothing where none was."""
+        if not self.unfinished or not self.inspected:
+            return
+        before = self._thread.settled(self.values.get("answered", 0))
+        self._thread.go_on_from({}, before.config)
+
     def accept(self, *, by: str, why: str = "") -> None:
         """Let the verdict stand at a review. Raises `InputError` where none is due."""
         if self.pause is None or self.pause.kind != "review":
             raise InputError(f"accept(by={by!r}): no review is due; the verdict stands as it is")
-        acceptance = Acceptance(by=_said("by", by, 100), at=datetime.now(UTC), why=why[:MOST_WHY])
+        acceptance = Acceptance(by=by.strip() or "somebody", at=datetime.now(UTC), why=why[:MOST_WHY])
         self._run_all(Command(resume={"action": "accept", "acceptance": acceptance.model_dump(mode="json")}))
 
     def correct(
@@ -328,35 +328,22 @@ class Session:
         if not self.inspected:
             raise InputError("correct: the photo was not inspected yet; read `session.report` first")
         if self.unfinished:
-            raise InputError("correct: the last answer was cut off; let it end first with `session.finish()`")
+            raise InputError(
+                "correct: the last answer was cut off; let it end with `session.finish()`, or leave it with `session.drop()`"
+            )
         if (pause := self.pause) is not None and pause.kind == "question":
             raise InputError(f"correct: the agent asks {pause.text!r} first; answer it with `session.answer(…)`")
-        values = self.values
-        question, instead = self._corrected(turn, values)
-        checked = self._checked_box(box)
-        if all(value is None for value in (verdict, box, defect_type, answer)):
-            raise InputError("correct: nothing to correct; give verdict, box, defect_type or answer")
-        if verdict is not None and verdict not in get_args(Literal["normal", "anomalous"]):
-            raise InputError(f"verdict={verdict!r}: expected 'normal' or 'anomalous'")
-        marked = "box" if box is not None else "defect_type" if defect_type is not None else None
-        if marked and (verdict or values["verdict"]) != "anomalous":
-            raise InputError(
-                f"{marked}: the verdict is {verdict or values['verdict']}; a defect wants verdict='anomalous' with it"
-            )
-        kind = snake(defect_type) if defect_type is not None else None
-        if kind == "" or (kind and len(kind) > 60):
-            raise InputError(f"defect_type={defect_type!r}: expected a name such as 'scratch'")
-        correction = Correction(
-            by=_said("by", by, 100),
-            at=datetime.now(UTC),
-            why=_said("why", why, MOST_WHY),
+        correction = checked_correction(
+            self.values,
+            self._setup.photo.pixels.size,
+            self.turns(),
+            by=by,
+            why=why,
             verdict=verdict,
-            box=checked,
-            defect_type=kind,
-            answer=None if answer is None else _said("answer", answer, 2_000),
-            question=question,
-            instead_of=instead,
-            verdict_before=values["verdict"],
+            box=box,
+            defect_type=defect_type,
+            answer=answer,
+            turn=turn,
         )
         if pause is not None:
             self._run_all(Command(resume={"action": "correct", "correction": correction.model_dump(mode="json")}))
@@ -376,7 +363,7 @@ class Session:
         """
         answered = self.values.get("answered", 0)
         at = answered if turn is None else turn
-        found = next((s.values for s in self._graph.get_state_history(self._config) if _settled(s.values, at)), None)
+        found = self._thread.settled(at)
         if found is None:
             raise InputError(f"turn={turn!r}: there is no such turn; expected 0 to {answered}")
         now = datetime.now(UTC)
@@ -387,7 +374,7 @@ class Session:
         copied(self._folder, target)
         target.write(info)
         session = type(self).resume(info.id, home=self.inspector.home, model=self.info.model, tools=self._tools)
-        session._graph.update_state(session._config, found, as_node="review")
+        session._thread.go_on_from(found.values)
         return session
 
     def export(self, path: Path | str) -> Path:
@@ -406,10 +393,6 @@ class Session:
 
     # --- how
 
-    def _snapshot(self) -> Any:
-        with self._told():
-            return self._graph.get_state(self._config)
-
     def _run_all(self, given: Any) -> None:
         for _ in self._run(given):
             pass
@@ -417,19 +400,7 @@ class Session:
     def _run(self, given: Any) -> Iterator[Event]:
         """Run the graph until it ends or waits."""
         answered = self.values.get("answered", 0)
-        with self._alone(), self._told():
-            events: Iterator[Any] = self._graph.stream(
-                given, self._config, stream_mode=["updates", "messages"], durability="sync"
-            )
-            for mode, event in events:
-                if mode == "messages":
-                    message, about = event
-                    if about["langgraph_node"] == "reason" and isinstance(message, AIMessage) and message.content:
-                        yield Token(str(message.content))
-                    continue
-                for node, update in event.items():
-                    if isinstance(update, Mapping) and (step := step_of(node, update)) is not None:
-                        yield step
+        yield from self._thread.run(given)
         values = self.values
         if values.get("answered", 0) > answered:
             turn = values["turns"][-1]
@@ -450,81 +421,13 @@ class Session:
             raise SessionError("the question was not answered; see `session.pause`")
         return reply
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """No two processes run one session."""
-        lock = FileLock(self._folder.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise SessionError(
-                f"session {self.id!r}: is running in another window; end it there, or fork it"
-            ) from error
-        except OSError as error:
-            raise SessionError(
-                f"{self._folder.path}: cannot be written ({error.strerror or error}); make room"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Faults of the store in one line; what was finished before is kept."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise SessionError(
-                f"session {self.id!r}: a step cannot be kept or read ({error}); make room and go on with "
-                f"`sage-iad chat --resume {self.id}`: what was finished before is kept"
-            ) from error
-
-    def _corrected(self, turn: int | None, values: Mapping[str, Any]) -> tuple[str | None, str]:
-        if turn is None:
-            return None, values.get("said", "")
-        for one in self.turns():
-            if one.number == turn:
-                return one.question, one.answer.text
-        raise InputError(f"turn={turn!r}: there is no such turn; expected 1 to {values.get('answered', 0)}")
-
-    def _checked_box(self, box: Sequence[int] | None) -> tuple[int, int, int, int] | None:
-        if box is None:
-            return None
-        width, height = self._setup.photo.pixels.size
-        fits = len(box) == 4 and 0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height
-        if not fits:
-            raise InputError(
-                f"box={list(box)!r}: expected x0, y0, x1, y1 inside the {width} x {height} photo, x0 < x1, y0 < y1"
-            )
-        x0, y0, x1, y1 = map(int, box)
-        return x0, y0, x1, y1
-
     def _remember(self) -> None:
-        """Keep the inspection among past cases, for `similar_cases`; a memory that cannot be written ends no session."""
+        """A memory that cannot be written ends no session."""
         values = self.values
         if "verdict" not in values:
             return
-        kinds = [f.defect_type for f in values["findings"] if f.defect_type != "unclassified"]
-        corrections = values.get("corrections") or []
-        by_person = bool(values.get("accepted")) or any(c.verdict or c.defect_type or c.box for c in corrections)
-        case = PastCase(
-            id=self.id,
-            kind="inspection",
-            created=self.info.created,
-            category=self.info.category or values.get("category"),
-            verdict=values["verdict"],
-            defect_types=kinds[:20],
-            decided_by="person" if by_person else "agent",
-            note=corrections[-1].why if corrections else "",
-            sha256=self.info.image.sha256,
-        )
-        photos = [(case, self._setup.photo)]
-        for reference in self._setup.references:
-            update = {"id": f"reference-{reference.id}", "kind": "reference", "verdict": "normal", "defect_types": [], "decided_by": "person", "note": "", "sha256": reference.sha256}  # fmt: skip
-            photos.append((case.model_copy(update=update), reference))
         try:
-            self.inspector.cases.add_all((c, embed_photo(self.inspector.encoder, p.pixels)) for c, p in photos)
+            remember(self.inspector.cases, self.inspector.encoder, self.info, self._setup, values)
         except StoreError as error:
             self.notes.append(f"it was not kept among past cases: {error}")
 
@@ -536,19 +439,3 @@ def sessions(home: Path | None = None) -> list[SessionInfo]:
 
 def _root(home: Path | None) -> Path:
     return (default_home() if home is None else home) / "sessions"
-
-
-def _settled(values: Mapping[str, Any], turn: int) -> bool:
-    """Whether a checkpoint stands between two questions, after this turn."""
-    return (
-        "verdict" in values
-        and values.get("answered", 0) == turn
-        and not values.get("question")
-        and not values.get("correction")
-    )
-
-
-def _said(argument: str, text: str, most: int) -> str:
-    if not text.strip() or len(text) > most:
-        raise InputError(f"{argument}={text[:40]!r}: {len(text)} characters, expected 1 to {most}")
-    return text.strip()

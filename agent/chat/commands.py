@@ -55,7 +55,7 @@ def run_command(chat: Chat, line: str) -> None:
     if command.needs != "nothing" and not chat.inspect():
         return
     if command.needs == "quiet":
-        chat.check_quiet()
+        chat.leave_stopped()
         if (pause := chat.session.pause) is not None and pause.kind == "question":
             raise InputError(f"{name}: the agent waits for your answer first: {pause.text}")
     command.run(chat, rest.strip())
@@ -184,8 +184,9 @@ def _fork(chat: Chat, rest: str) -> None:
         raise InputError(f"/fork {rest!r}: expected the number of a question, 0 to {len(turns)}; /history lists them")
     old = chat.session.id
     chat.talk_about(chat.session.fork(int(rest) if rest else None))
-    at = "now" if not rest else "the inspection" if int(rest) == 0 else f"question {rest}"
-    chat.to.lines(("This is session", ""), (chat.session.id, "cyan"), (f"now; it goes on from {at}.", ""))
+    number = int(rest) if rest else len(turns)
+    at = f"after question {number}" if number else "after the inspection"
+    chat.to.lines(("This is session", ""), (chat.session.id, "cyan"), (f"now; it goes on {at}.", ""))
     chat.to.whole(("The one before stays as it was:", ""), (f"sage-iad chat --resume {old}", "cyan"))
 
 

@@ -11,7 +11,6 @@ from agent.chat.commands import choices, run_command
 from agent.chat.flow import Flow
 from agent.cli_errors import user_errors
 from agent.conversation import Pause
-from agent.images import InputError
 from agent.steps import Reply, Step, Token
 from tools.images import ToolError
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 _LAST = 3
 """How many turns are shown when a session goes on."""
+_HINT = "Ask a question, or type /help for what else you can do."
 
 
 class Chat:
@@ -49,7 +49,7 @@ class Chat:
         self._known: tuple[InspectionReport, list[Turn]] | None = None
         self.written = ""
         """The last answer, as it was written."""
-        self.reader = open_reader(lambda line: choices(self, line))
+        self.reader = open_reader(self._choices)
         self.talk_about(session)
 
     def talk_about(self, session: Session) -> None:
@@ -65,7 +65,7 @@ class Chat:
         """
         self.to.lines(("Session", "dim"), (self.session.id, "cyan"))
         if self.inspect():
-            self.to.lines(("Ask a question, or type /help for what else you can do.", "dim"))
+            self.to.lines((_HINT, "dim"))
 
     def go_on(self) -> None:
         """A session from before: what happened to it, the last turns, and what was cut off. Raises InputError."""
@@ -85,6 +85,7 @@ class Chat:
             self.play(self.session.finish())
         elif self.session.pause is not None:
             showing.print_pause(self.session.pause, self.to)
+        self.to.lines((_HINT, "dim"))
 
     def run(self) -> None:
         """Read lines until there are no more or the person leaves."""
@@ -92,6 +93,8 @@ class Chat:
             try:
                 self._attempt(self.reader.read(self._label()))
             except KeyboardInterrupt:
+                if not self.reader.by_person:
+                    raise
                 self.to.lines(("/quit or Ctrl-D leaves the chat.", "dim"))
             except EOFError:
                 break
@@ -119,7 +122,7 @@ class Chat:
         return True
 
     def play(self, events: Iterator[Event]) -> bool:
-        """Show what comes as it comes; Ctrl-C stops it, and False comes back."""
+        """Show what comes as it comes; a person's Ctrl-C stops it, and False comes back."""
         answer, self.written = Flow(self.to), ""
         paused: Pause | None = None
         anew = True  # the next token begins an answer
@@ -145,10 +148,13 @@ class Chat:
             if isinstance(events, Generator):
                 events.close()  # before anything is asked of the session: it holds its lock while it runs
             answer.end(whole=False)
-            more = "; /finish goes on with it, /fork leaves it behind" if self.session.unfinished else ""
+            if not self.reader.by_person:
+                raise
+            more = "; /finish goes on with it, another question leaves it" if self.session.unfinished else ""
             self.to.lines((f"Stopped{more}.", "yellow"))
             return False
-        answer.end()
+        finally:
+            answer.end()
         if paused is not None and self.inspected:
             showing.print_pause(paused, self.to)
         return True
@@ -168,17 +174,16 @@ class Chat:
         if line.startswith("/"):
             run_command(self, line)
         elif line and self.inspect():
-            self.check_quiet()
+            self.leave_stopped()
             pause = self.session.pause
             asked = pause is not None and pause.kind == "question"
             self.play(self.session.answer(line) if asked else self.session.stream(line))
 
-    def check_quiet(self) -> None:
-        """Raises InputError: an answer was stopped, and nothing can be done before it has ended."""
-        if self.session.unfinished:
-            raise InputError(
-                "the last answer was stopped before it ended: /finish lets it end, /fork leaves it behind in a new session"
-            )
+    def leave_stopped(self) -> None:
+        """Something new is to be done: an answer that was stopped is not waited for."""
+        if self.inspected and self.session.unfinished:
+            self.session.drop()
+            self.to.lines(("The stopped question is left.", "dim"))
 
     def _reply(self, reply: Reply) -> None:
         """What the answer rests on; the answer itself where it was not written piece by piece."""
@@ -190,6 +195,12 @@ class Chat:
     def _step(self, step: Step) -> None:
         self.crops |= {id for item in step.looks if item.tool == "zoom" for id in item.image_ids}
         showing.print_step(step.text, step.looks, self.to)
+
+    def _choices(self, line: str) -> list[tuple[str, str]]:
+        try:
+            return list(choices(self, line))
+        except user_errors():  # what is wrong is said when the line is done, not while it is typed
+            return []
 
     def _label(self) -> str:
         pause = self.session.pause if self.inspected else None

@@ -92,7 +92,7 @@ def photo_part(overlay: Image.Image, width: int, height: int) -> tuple[Image.Ima
 
 def _has_colours(to: Lines) -> bool:
     console = to.console
-    if console.color_system not in ("truecolor", "256"):
+    if console.no_color or console.color_system not in ("truecolor", "256"):
         return False
     return "▄".encode(console.encoding, "replace").decode(console.encoding) == "▄"
 

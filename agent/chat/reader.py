@@ -23,6 +23,9 @@ Choices = Callable[[str], Iterable[tuple[str, str]]]
 class Reader(Protocol):
     """One line at a time."""
 
+    by_person: bool
+    """A person types them, who sees what comes and can try again; else a script does."""
+
     def read(self, label: str, *, keep: bool = True) -> str:
         """The next line, on one line and without control characters; `label` asks for it.
 
@@ -37,6 +40,8 @@ class Reader(Protocol):
 
 class TerminalReader:
     """A person's lines, with line editing, history and completion of commands."""
+
+    by_person = True
 
     def __init__(self, history: Path, choices: Choices) -> None:
         from prompt_toolkit import PromptSession
@@ -59,6 +64,8 @@ class TerminalReader:
 
 class PipedReader:
     """Lines of a script. They are shown, so that what comes out reads as a conversation."""
+
+    by_person = False
 
     def __init__(self, console: Console, source: TextIO | None = None) -> None:
         self.console, self.source = console, source or sys.stdin

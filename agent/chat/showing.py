@@ -77,7 +77,7 @@ def print_verdict_in_short(report: InspectionReport, to: Lines) -> None:
 def print_step(text: str, looks: Sequence[Evidence], to: Lines) -> None:
     """A step that is done: what the tools found in it, each with its id, else in words."""
     if not looks:
-        to.lines(("·", "dim"), (text, "dim"), indent=2)
+        to.rows([(("·", "dim"), [(text, "dim")])])
     for look in looks:
         show: list[Part] = [(f"/show {look.id}", "cyan")] if look.tool == "zoom" else []
         to.rows([(("·", "dim"), [(f"[{look.id}]", "cyan"), (f"{_name(look)}: {look.summary}", "dim"), *show])])

@@ -17,7 +17,7 @@ Row = tuple[Part, Sequence[Part]]
 """A label and what stands beside it."""
 
 # For terminals that know only ASCII or Latin-1.
-_SIMPLER = str.maketrans({"✓": "+", "✗": "x", "×": "x", "–": "-", "·": ".", "█": "#", "│": "|", "’": "'"})
+_SIMPLER = str.maketrans({"✓": "+", "✗": "x", "×": "x", "–": "-", "·": ".", "█": "#", "│": "|", "’": "'", "…": "..."})
 
 
 class Lines:

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
-from rich.text import Text
 
-from agent.render.text import duration_text, percent_text, plain, score_text, total_ms, value_text
+from agent.render.lines import Lines, Part, Row
+from agent.render.text import duration_text, percent_text, score_text, total_ms, value_text
+from agent.render.verdict import SEVERITY_STYLE, print_verdict
 from agent.report import Finding, InspectionReport
-
-MAX_WIDTH = 100
-_BAR_CELLS = 40
-
-Part = tuple[str, str]
-"""Words and the rich style they are printed in."""
-Row = tuple[Part, Sequence[Part]]
-"""A label and what stands beside it."""
-
-_VERDICT_STYLE = {"normal": "bold green", "anomalous": "bold red", "uncertain": "bold yellow"}
-_VERDICT_SIGN = {"normal": "✓", "anomalous": "✗", "uncertain": "?"}
-_SEVERITY_STYLE = {"minor": "cyan", "major": "yellow", "critical": "bold red"}
-# For terminals that know only ASCII or Latin-1.
-_SIMPLER = str.maketrans({"✓": "+", "✗": "x", "×": "x", "–": "-", "·": ".", "█": "#", "│": "|", "’": "'"})
 
 
 def print_report(report: InspectionReport, console: Console) -> None:
@@ -30,19 +17,18 @@ def print_report(report: InspectionReport, console: Console) -> None:
     _Printer(report, console).print_all()
 
 
-class _Printer:
+class _Printer(Lines):
     """One report on one console."""
 
     def __init__(self, report: InspectionReport, console: Console) -> None:
+        super().__init__(console)
         self.report = report
-        self.console = console
-        self.width = min(MAX_WIDTH, console.width)
         self.known = {fact.id for fact in report.facts} | {item.id for item in report.evidence}
         self.cited = {id_ for finding in report.findings for id_ in finding.cites}
         self.cited |= {id_ for step in report.reasoning for id_ in step.cites}
 
     def print_all(self) -> None:
-        self.verdict()
+        print_verdict(self.report, self)
         self.section("Warnings", ((("!", "bold yellow"), [(text, "")]) for text in self.report.warnings))
         self.section("Answer", self.answer())
         if self.report.findings:
@@ -54,24 +40,6 @@ class _Printer:
         self.section("Evidence", self.evidence())
         self.section("Origin", self.origin())
 
-    def verdict(self) -> None:
-        report, style = self.report, _VERDICT_STYLE[self.report.verdict]
-        parts = f"(detector {score_text(report.scores.detector)}, VLM {score_text(report.scores.vlm)})"
-        self.lines(
-            (f"{_VERDICT_SIGN[report.verdict]} {report.verdict.upper()}", style),
-            (f"· anomaly score {score_text(report.anomaly_score)}", style),
-            (f"{parts}, confidence {score_text(report.confidence)}", ""),
-        )
-        half, filled = _BAR_CELLS // 2, round(report.anomaly_score * _BAR_CELLS)
-        cells = "█" * filled + "·" * (_BAR_CELLS - filled)
-        bar = (f"{cells[:half]}│{cells[half:]}", style)
-        self.lines(bar, ("threshold 0.5 in the middle", "dim"), indent=2)
-        count = len(report.findings)
-        found = "no finding" if count == 0 else f"{count} finding{'s' if count > 1 else ''}"
-        where = [report.image.source, f"{report.image.width} × {report.image.height} px"]
-        where += [report.category] if report.category is not None else []
-        self.lines((" · ".join([*where, report.setting, found]), "dim"), indent=2)
-
     def answer(self) -> Iterator[Row]:
         answer = self.report.answer
         if answer is not None:
@@ -80,7 +48,7 @@ class _Printer:
     def finding(self, number: int, finding: Finding) -> None:
         if number > 1:
             self.console.print()
-        severity = (f"· {finding.severity}", _SEVERITY_STYLE[finding.severity])
+        severity = (f"· {finding.severity}", SEVERITY_STYLE[finding.severity])
         self.lines((f"{number}.", "bold"), (finding.defect_type, "bold"), severity, indent=2)
         x0, y0, x1, y1 = finding.box
         numbers = f"score {score_text(finding.score)} · area {percent_text(finding.area_fraction)}"
@@ -123,54 +91,3 @@ class _Printer:
     def cites(self, ids: Sequence[str]) -> Iterator[Part]:
         for id_ in ids:
             yield (f"[{id_}]", "cyan") if id_ in self.known else (f"[{id_}: not in this report]", "yellow")
-
-    def heading(self, words: str) -> None:
-        self.console.print()
-        self.lines((words, "bold underline"))
-
-    def section(self, words: str, rows: Iterable[Row]) -> None:
-        """A heading and its rows; nothing at all without rows."""
-        rows = list(rows)
-        if rows:
-            self.heading(words)
-            self.rows(rows)
-
-    def rows(self, rows: Iterable[Row], indent: int = 2) -> None:
-        """Labels in a column of their own, what they label wrapped beside them."""
-        labelled = [(self.line(label), parts) for label, parts in rows]
-        column = min(max((label.cell_len for label, _ in labelled), default=0), self.width // 4)
-        margin = Text(" " * indent)
-        for label, parts in labelled:
-            if label.cell_len > column:  # an id must not be cut: it gets lines of its own
-                self.wrapped(label, indent)
-                first = None
-            else:
-                first = margin + label
-                first.pad_right(column + 2 - label.cell_len)
-            self.wrapped(self.line(*parts), indent + column + 2, first)
-
-    def lines(self, *parts: Part, indent: int = 0) -> None:
-        self.wrapped(self.line(*parts), indent)
-
-    def wrapped(self, words: Text, indent: int, first: Text | None = None) -> None:
-        """Print `words` `indent` cells from the left, with `first` as the margin of the first line."""
-        margin = first or Text(" " * indent)
-        # Rich's own padding would fill each line with spaces up to the width, which copying then picks up.
-        for line in words.wrap(self.console, max(20, self.width - indent), overflow="fold"):
-            shown = margin + line
-            shown.rstrip()
-            self.console.print(shown, soft_wrap=True)
-            margin = Text(" " * indent)
-
-    def line(self, *parts: Part) -> Text:
-        """`parts` with a space between them, in characters that this console's encoding can print."""
-        line = Text()
-        for number, (words, style) in enumerate(parts):
-            line.append(" " if number else "").append(self.printable(words), style)
-        return line
-
-    def printable(self, words: str) -> str:
-        clean, encoding = plain(words), self.console.encoding
-        if clean.encode(encoding, "replace").decode(encoding) != clean:
-            clean = clean.translate(_SIMPLER).encode(encoding, "replace").decode(encoding)
-        return clean

@@ -64,8 +64,9 @@ def outside_calls(pieces: Iterable[str]) -> Iterator[str]:
             return
         most = min(len(CALL) - 1, len(text))
         kept = next((n for n in range(most, 0, -1) if CALL.startswith(text[-n:])), 0)
-        held = text[len(text) - kept :]
-        yield text[: len(text) - kept]
+        whole = text[: len(text) - kept].rstrip()
+        held = text[len(whole) :]
+        yield whole
     yield held
 
 

@@ -89,7 +89,7 @@ def test_killed_in_mid_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, t
         session = begun(tmp_path)
         assert session.inspected is False
         assert session.report.evidence
-        session._checkpoints.conn.close()  # type: ignore[attr-defined]
+        session._thread.checkpoints.saver.conn.close()  # type: ignore[attr-defined]
         process = get_context("fork").Process(target=ask, args=(tmp_path, log, session.id))
         process.start()
         goal = number % (LOOKS - 1)  # killed when so many looks were begun, at another moment of the step each time
@@ -116,4 +116,4 @@ def test_killed_in_mid_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, t
         assert len(made) <= LOOKS + 1
         assert [turn.question for turn in again.turns()] == [QUESTION]
         assert not again.unfinished
-        again._checkpoints.conn.close()  # type: ignore[attr-defined]
+        again._thread.checkpoints.saver.conn.close()  # type: ignore[attr-defined]
