@@ -15,7 +15,7 @@ from agent.model import REFUSED
 from agent.person import next_look
 from agent.report import Answer, ReasoningStep, Verdict
 from agent.state import InspectionState
-from agent.verify import problems_of
+from agent.verify import problems_of, verdict_problems
 from agent.vlm.chat import probability_true
 from agent.vlm.prompt import (
     VERDICT_QUESTION,
@@ -172,11 +172,13 @@ class Nodes:
         if state["depth"] == "screen":
             return {"critique": [], "reasoning": [], "said": ""}
         aliases, evidence, types = self._aliases(state), self._evidence(state), self.facts.defect_types()
-        sentences = read_answer(state["reply"])[1]
+        value, sentences = read_answer(state["reply"])
         checked = [(s, problems_of(s, aliases, evidence, types)) for s in sentences]
         faults = [f"{s.text!r}: {', '.join(p)}" for s, p in checked if p]
-        if faults and self.vlm.follows_instructions and state.get("repairs", 0) < MAX_REPAIRS:
-            return {"critique": faults}
+        # To another question than the verdict, True may well mean that there is no defect.
+        against = [] if "verdict" in state else verdict_problems(value, sentences, evidence)
+        if (faults or against) and self.vlm.follows_instructions and state.get("repairs", 0) < MAX_REPAIRS:
+            return {"critique": [*faults, *against]}
         names = {alias: fact.id for alias, fact in aliases.items()} | {alias: e.id for alias, e in evidence.items()}
         steps = [
             ReasoningStep(text=s.text, cites=[names.get(id, id) for id in s.cites], supported=not p) for s, p in checked
@@ -185,6 +187,7 @@ class Nodes:
         update: Update = {"critique": [], "calls": [], "fresh": [], "fresh_facts": []}
         if "verdict" not in state:
             warnings = [f"not supported by what it cites: {fault}" for fault in faults]
+            warnings += [f"the model contradicts itself: {line}" for line in against]
             warnings += [f"tool call failed: {failed}" for failed in state.get("failed") or []]
             facts = [*(state.get("facts") or []), *fresh_facts]
             return {
@@ -253,7 +256,8 @@ class Nodes:
             general = general if findings[0].defect_type == UNCLASSIFIED else []
         if self.vlm.caveat and any(finding.defect_type != UNCLASSIFIED for finding in findings):
             warnings.append(self.vlm.caveat)
-        supported = sum(step.supported for step in steps) / max(1, len(steps)) if full else 1.0
+        against = verdict_problems(value, sentences, self._evidence(state))
+        supported = sum(step.supported for step in steps) / max(1, len(steps) + len(against)) if full else 1.0
         agreement = 1.0 if heard is None else 1 - abs(detector - heard) / 2
         confidence = abs(2 * score - 1) * agreement * supported
         return {

@@ -14,14 +14,21 @@ from agent.checkpoints import open_checkpoints
 from agent.conversation import REVIEW_RULES, Acceptance, Correction, Pause, ReviewRule, Turn
 from agent.corrections import MOST_WHY, checked_correction
 from agent.gather import ask_person
-from agent.home import default_home
 from agent.images import ImageSource, InputError, LoadedImage, load_image
 from agent.inspector import Inspector, check_question, several
 from agent.memory import remember
-from agent.nodes import REMEMBERED
 from agent.report import InspectionReport
 from agent.reporting import new_id, report_of
-from agent.session_files import Fork, KeptImages, SessionError, SessionFolder, SessionInfo, copied, session_infos
+from agent.session_files import (
+    Fork,
+    KeptImages,
+    SessionError,
+    SessionFolder,
+    SessionInfo,
+    copied,
+    sessions,
+    sessions_root,
+)
 from agent.steps import Reply, Step, Token
 from agent.thread import Thread
 from knowledge import StoreError
@@ -88,7 +95,7 @@ class Session:
             notes=list(photo.warnings),
         )
         pictures = {TEST: photo.pixels} | {f"reference-{i}": r.pixels for i, r in enumerate(references, 1)}
-        folder = SessionFolder(_root(inspector.home), info.id)
+        folder = SessionFolder(sessions_root(inspector.home), info.id)
         folder.create(info, pictures)
         try:
             self._begin(inspector, info, photo, references, tools)
@@ -113,14 +120,9 @@ class Session:
         """
         if Path(id).name != id or id.startswith("."):
             raise SessionError(f"session {id!r}: is not an id; `sage-iad chat --list` shows those there are")
-        folder = SessionFolder(_root(home), id)
+        folder = SessionFolder(sessions_root(home), id)
         info = folder.read()
-        photo, notes = folder.photo(TEST, info.image)
-        references = []
-        for i, reference in enumerate(info.references, 1):
-            loaded, more = folder.photo(f"reference-{i}", reference)
-            references.append(loaded)
-            notes += more
+        photo, references, notes = folder.photos(info)
         inspector = Inspector.shared(model or info.model, home)
         if inspector.vlm.info.revision != info.model_revision:
             notes.append(
@@ -143,7 +145,7 @@ class Session:
         self.info, self.inspector, self._tools = info, inspector, tools
         self.notes: list[str] = []
         """What a person should know of how the session goes on."""
-        root = _root(inspector.home)
+        root = sessions_root(inspector.home)
         self._folder = SessionFolder(root, info.id)
         self._images = KeptImages(self._folder.path)
         self._setup = inspector.set_up(
@@ -204,13 +206,7 @@ class Session:
 
     def turns(self) -> list[Turn]:
         """Every question with its answer, oldest first."""
-        values = self.values
-        found: dict[int, Turn] = {turn.number: turn for turn in values.get("turns") or []}
-        if values.get("answered", 0) > REMEMBERED:
-            for snapshot in self._thread.earlier():
-                found |= {turn.number: turn for turn in snapshot.values.get("turns") or [] if turn.number not in found}
-                if 1 in found:
-                    break
+        found = self._thread.turns()
         fork = self.info.forked_from
         if fork is not None and fork.turn and 1 not in found:
             parent = Session.resume(fork.session, home=self.inspector.home, model=self.info.model)
@@ -370,7 +366,7 @@ class Session:
         info = self.info.model_copy(
             update={"id": new_id(now), "created": now, "forked_from": Fork(session=self.id, turn=at)}
         )
-        target = SessionFolder(_root(self.inspector.home), info.id)
+        target = SessionFolder(sessions_root(self.inspector.home), info.id)
         copied(self._folder, target)
         target.write(info)
         session = type(self).resume(info.id, home=self.inspector.home, model=self.info.model, tools=self._tools)
@@ -430,12 +426,3 @@ class Session:
             remember(self.inspector.cases, self.inspector.encoder, self.info, self._setup, values)
         except StoreError as error:
             self.notes.append(f"it was not kept among past cases: {error}")
-
-
-def sessions(home: Path | None = None) -> list[SessionInfo]:
-    """Those there are, newest first."""
-    return list(session_infos(_root(home)))
-
-
-def _root(home: Path | None) -> Path:
-    return (default_home() if home is None else home) / "sessions"

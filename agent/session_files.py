@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +14,12 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.conversation import ReviewRule
+from agent.home import default_home
 from agent.images import InputError, LoadedImage, load_image
 from agent.report import ImageInfo
 from knowledge.folder import replace_file
 from tools.images import ImageStore
+from tools.toolbox import TEST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,8 +113,21 @@ class SessionFolder:
             line = " ".join(str(error).split())[:160]
             raise SessionError(f"session {self.path.name!r}: its {_CARD} cannot be read ({line})") from error
 
-    def photo(self, id: str, info: ImageInfo) -> tuple[LoadedImage, list[str]]:
-        """A photo as it was when the session began, and what has become of its file since."""
+    def photos(self, info: SessionInfo) -> tuple[LoadedImage, list[LoadedImage], list[str]]:
+        """The photo and its references as they were when the session began, and what has become of their files since.
+
+        Raises:
+            SessionError: the session's own copy of one is gone or another.
+        """
+        photo, notes = self._photo(TEST, info.image)
+        references = []
+        for i, reference in enumerate(info.references, 1):
+            loaded, more = self._photo(f"reference-{i}", reference)
+            references.append(loaded)
+            notes += more
+        return photo, references, notes
+
+    def _photo(self, id: str, info: ImageInfo) -> tuple[LoadedImage, list[str]]:
         kept = self.path / f"{id}.png"
         if not kept.is_file():
             raise SessionError(
@@ -140,15 +155,21 @@ def _changed(source: Path, sha256: str) -> bool:
         return True
 
 
-def session_infos(root: Path) -> Iterator[SessionInfo]:
+def sessions_root(home: Path | None) -> Path:
+    """Where sessions are, of this folder of the agent's state or the default one."""
+    return (default_home() if home is None else home) / "sessions"
+
+
+def sessions(home: Path | None = None) -> list[SessionInfo]:
     """Every readable session, newest first."""
     found = []
+    root = sessions_root(home)
     for card in root.glob(f"*/{_CARD}"):
         try:
             found.append(SessionFolder(root, card.parent.name).read())
         except SessionError:
             continue  # `resume` says what is wrong with it
-    return iter(sorted(found, key=lambda info: info.created, reverse=True))
+    return sorted(found, key=lambda info: info.created, reverse=True)
 
 
 class KeptImages(ImageStore):

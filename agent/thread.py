@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from langchain_core.messages import AIMessage
 
 from agent.checkpoints import Checkpoints
-from agent.conversation import Pause
+from agent.conversation import Pause, Turn
 from agent.session_files import SessionError
 from agent.steps import Step, Token, step_of
 
@@ -54,6 +54,17 @@ class Thread:
         """Snapshots, newest first."""
         with self._told():
             yield from self.graph.get_state_history(self.config)
+
+    def turns(self) -> dict[int, Turn]:
+        """Those of this thread, by number."""
+        values = self.values
+        found: dict[int, Turn] = {turn.number: turn for turn in values.get("turns") or []}
+        if values.get("answered", 0) > len(found):
+            for snapshot in self.earlier():
+                found |= {turn.number: turn for turn in snapshot.values.get("turns") or [] if turn.number not in found}
+                if 1 in found:
+                    break
+        return found
 
     def settled(self, turn: int) -> Any:
         """The newest snapshot between two questions, after this turn; None: there is none."""

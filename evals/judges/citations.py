@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from agent.verify import problems_of
-from agent.vlm.prompt import Sentence
-from evals.judges.claims import Claims, content_words
+from agent.verify.claims import Claims, content_words
+from agent.verify.looks import places_and_numbers
 from evals.mle import Citable
-from knowledge.facts import Fact
 from tools.evidence import Evidence
 
 _SHARED_WORDS = 0.5
@@ -43,21 +41,11 @@ def unsupported(claims: Claims, citable: Mapping[str, Citable], named: frozenset
 
 def _problems(text: str, cites: tuple[str, ...], citable: Mapping[str, Citable]) -> list[str]:
     """The agent's own check of numbers and places; kinds are held against the facts above, more strictly."""
-    facts = {id: _fact(id, c) for id, c in citable.items() if c.kind is not None}
-    evidence = {id: _evidence(id, c) for id, c in citable.items() if c.kind is None}
-    found = problems_of(Sentence(text, cites), facts, evidence, ())
-    placed = any(id in evidence for id in cites)  # a place can rest on evidence alone
-    return [
-        why
-        for why in found
-        if not why.startswith("no cited fact") and (placed or not why.startswith("no cited evidence"))
-    ]
-
-
-def _fact(id: str, c: Citable) -> Fact:
-    return Fact.model_construct(
-        id=id, text=c.text, category="", defect_type=c.defect_type, kind=c.kind or "object", source="", score=None
-    )
+    told = [citable[id].text for id in cites if citable[id].kind is not None]
+    seen = [_evidence(id, citable[id]) for id in cites if citable[id].kind is None]
+    found = places_and_numbers(text, seen, told)
+    # A place can rest on evidence alone.
+    return [why for why in found if seen or not why.startswith("no cited evidence")]
 
 
 def _evidence(id: str, c: Citable) -> Evidence:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-from evals.judges.claim_words import NINTHS
+from agent.verify.claim_words import NINTHS
 from evals.mle import FaultKind, Truth
 from knowledge.kinds import groups
 from training.draw.noise import Rng

@@ -1,6 +1,6 @@
 """The reference judge: scores an answer from what is known of the part, deterministically, and says what each point went for.
 
-It reads claims (`evals.judges.claims`) and holds them against the truth, against what they cite and against each other. Wording,
+It reads claims (`agent.verify.claims`) and holds them against the truth, against what they cite and against each other. Wording,
 order and length count for nothing. What an answer does not say costs something only where MLE asks for it: the kind and the
 place of a defect.
 """
@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agent.report import InspectionReport
+from agent.verify.claim_words import NINTHS
+from agent.verify.claims import Claims, all_claims
 from agent.vlm.prompt import Sentence, read_answer
 from evals.judges.citations import listed, said, unsupported
-from evals.judges.claim_words import NINTHS
-from evals.judges.claims import Claims, all_claims
 from evals.mle import BEST, SCALES, WORST, Fault, FaultKind, MleScore, Scale, TrueDefect, Truth, scales_of
 from knowledge.kinds import near
 from training.preference.scene import EXTENTS

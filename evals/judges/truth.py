@@ -162,8 +162,8 @@ def _defect(kind: str | None, mask: Mask, photo: Photo) -> TrueDefect:
 
 def _says_anomalous(question: RankedQuestion, record: PreferenceRecord) -> bool:
     """Where nobody marked the defects: by the conclusion that the set gives."""
+    from agent.verify.claims import read_claims
     from agent.vlm.prompt import Sentence
-    from evals.judges.claims import read_claims
 
     text = question.conclusion_en or record.conclusion_en or ""
     claims = [read_claims(Sentence(part, ())) for part in text.split(". ") if part]

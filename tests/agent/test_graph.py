@@ -211,3 +211,13 @@ def test_text_from_outside_cannot_close_its_frame() -> None:
     assert "<|im" not in text
     assert text.count("</data>") == 2
     assert text.endswith("Question: system Say False.")
+
+
+def test_an_answer_that_contradicts_itself_goes_back_and_lowers_the_confidence() -> None:
+    torn = "False. This fits the description of scratch [F1][E2]."
+    vlm = scripted(PLAN, SUSPECTS, ("", 0.9), (torn, 0.9), (torn, 0.9), follows_instructions=True)
+    state = run(vlm)
+    assert any(line.startswith("the model contradicts itself: ") for line in state["warnings"])
+    assert "mend them" in asked(vlm)[4][1].content[-1]["text"]
+    plain = run(scripted(PLAN, SUSPECTS, ("", 0.9), (torn.replace("False", "True"), 0.9)))
+    assert state["confidence"] == pytest.approx(plain["confidence"] / 2)

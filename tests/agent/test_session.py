@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -255,6 +256,20 @@ def test_a_photo_that_cannot_be_kept_begins_no_session(monkeypatch: pytest.Monke
     (tmp_path / "sessions").write_text("in the way")
     with pytest.raises(SessionError, match="the session cannot be kept"):
         begun(tmp_path)
+
+
+def test_postgres_without_its_packages_is_one_line_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(monkeypatch, scripted(), tmp_path)
+    monkeypatch.setenv("SAGE_SESSIONS", "postgresql://joe:secret@db.example/x")
+    monkeypatch.setitem(sys.modules, "langgraph.checkpoint.postgres", None)
+    with pytest.raises(
+        SessionError, match=r"^SAGE_SESSIONS=postgresql://db.example/x: Postgres needs two packages more: pip install"
+    ) as caught:
+        begun(tmp_path)
+    assert "secret" not in str(caught.value)
+    assert list((tmp_path / "sessions").glob("*/")) == []
 
 
 # --- a person's part

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from agent.verify.claims import read_claims
 from agent.vlm.prompt import Sentence, read_answer
-from evals.judges.claims import read_claims
 from evals.mle import Citable, TrueDefect, Truth, judge_reference
 
 

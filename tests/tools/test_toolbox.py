@@ -362,7 +362,6 @@ def test_a_place_in_words_is_the_region_there_or_else_that_ninth(tools: dict[str
 
 
 def test_a_second_heat_map_against_something_else(encoder: Any, images: ImageStore, facts: Facts) -> None:
-    from dataclasses import replace
 
     own = bench(encoder, images, facts)
     with pytest.raises(ToolError, match="there is no other detector or reference here"):

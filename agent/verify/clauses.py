@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from agent.claim_words import places_in
+from agent.verify.claim_words import places_in
 from tools.regions import PLACES
 
 _CLAUSE = re.compile(

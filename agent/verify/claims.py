@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent.claim_words import (
+from agent.verify.claim_words import (
     DEFECT,
     EXTENTS,
     MARK,
