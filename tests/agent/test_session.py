@@ -115,6 +115,23 @@ def test_facts_that_are_looked_up_can_be_cited(monkeypatch: pytest.MonkeyPatch, 
     assert len({fact.id for fact in turn.facts}) == len(turn.facts) > 0
 
 
+def test_a_second_heat_map_is_against_a_reference_or_a_fitted_detector_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    vlm = scripted(
+        *INSPECTION, calls("heatmap", against="reference-1"), calls("heatmap", against="../eye"), calls("heatmap", against="test"),
+        ("The upper left stands out in the heat map [E5].", None), follows_instructions=True,
+    )  # fmt: skip
+    use(monkeypatch, vlm, tmp_path)
+    turn = begun(tmp_path).ask("Against the reference alone?").turn
+    [look] = turn.looks
+    assert look.summary.startswith("Heat map (one-shot, against reference-1): score ")
+    assert [failed.partition(": ")[2] for failed in turn.failed] == [
+        f"against {name!r}: neither a fitted detector nor a reference; there are ['reference-1']"
+        for name in ("../eye", "test")
+    ]
+
+
 def test_a_tool_of_the_users_own_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     @tool
     def torque(bolt: str) -> str:
