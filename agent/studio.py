@@ -5,6 +5,7 @@ Studio sets what a run is about in its configuration: `image`, a path; and, if y
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -18,8 +19,13 @@ from agent.state import InspectionState
 from tools.images import ImageStore
 
 
-def graph(config: RunnableConfig) -> CompiledStateGraph[InspectionState]:
+async def graph(config: RunnableConfig) -> CompiledStateGraph[InspectionState]:
     """The graph over the photo of this configuration; without one it can be looked at, not run."""
+    # Studio's server refuses what holds up its loop, and reading photos and models does.
+    return await asyncio.to_thread(_graph, config)
+
+
+def _graph(config: RunnableConfig) -> CompiledStateGraph[InspectionState]:
     chosen = config.get("configurable") or {}
     image = chosen.get("image")
     photo = load_image(Image.new("RGB", (64, 64)) if image is None else image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from importlib import import_module
 from pathlib import Path
@@ -28,13 +29,13 @@ def test_studio_finds_the_graph_and_runs_it(monkeypatch: pytest.MonkeyPatch, tmp
     part, good = tmp_path / "part.png", tmp_path / "good.png"
     plate(True).save(part)
     plate(False).save(good)
-    configured = graph({"configurable": {"image": str(part), "references": [str(good)]}})
+    configured = asyncio.run(graph({"configurable": {"image": str(part), "references": [str(good)]}}))
     assert configured.invoke({})["verdict"] == "anomalous"
 
 
 def test_without_a_photo_it_can_be_looked_at_but_not_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     use(monkeypatch, scripted(), tmp_path)
-    empty = graph({})
+    empty = asyncio.run(graph({}))
     assert "agent" in empty.get_graph().nodes
     with pytest.raises(InputError, match="set `image`, the path of a photo"):
         empty.invoke({})
