@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
@@ -33,6 +33,22 @@ class Checkpoints:
     saver: BaseCheckpointSaver[str]
     faults: tuple[type[Exception], ...]
     """What it raises when it cannot be read or written."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.saver.conn.close()  # type: ignore[attr-defined]
+
+    def newest(self, id: str) -> dict[str, Any]:
+        """The state of a session as it stands, without its graph; empty where there is none."""
+        kept = self.saver.get_tuple({"configurable": {"thread_id": id}})
+        return {} if kept is None else dict(kept.checkpoint["channel_values"])
+
+    def turns(self, id: str) -> dict[int, Turn]:
+        """Every turn that is kept of a session, by number."""
+        found: dict[int, Turn] = {}
+        for kept in self.saver.list({"configurable": {"thread_id": id}}):
+            found = {t.number: t for t in kept.checkpoint["channel_values"].get("turns") or []} | found
+        return found
 
 
 def open_checkpoints(root: Path, url: str | None = None) -> Checkpoints:

@@ -77,7 +77,7 @@ def _case(found: CorrectedSession) -> CorrectedCase:
             box, defect_type = None, None
         box, defect_type = correction.box or box, correction.defect_type or defect_type
     facts, evidence = dict(found.facts), {f"E{i}": summary for i, summary in enumerate(found.evidence, 1)}
-    answers: dict[str, CorrectedAnswer] = {}
+    answers: dict[str, tuple[int | None, CorrectedAnswer]] = {}
     for correction in found.corrections:
         _add_answer(correction, found, answers, facts, evidence)
     return CorrectedCase(
@@ -92,14 +92,14 @@ def _case(found: CorrectedSession) -> CorrectedCase:
         anomalous=anomalous,
         box=box,
         defect_type=defect_type,
-        answers=tuple(answers.values()),
+        answers=tuple(answer for _, answer in answers.values()),
     )
 
 
 def _add_answer(
     correction: Correction,
     found: CorrectedSession,
-    answers: dict[str, CorrectedAnswer],
+    answers: dict[str, tuple[int | None, CorrectedAnswer]],
     facts: dict[str, str],
     evidence: dict[str, str],
 ) -> None:
@@ -112,11 +112,13 @@ def _add_answer(
         return
     question = correction.question or VERDICT_QUESTION
     before = correction.instead_of or ("" if correction.question else found.said)
-    # Where the same answer was corrected twice, it is still the agent's that was wrong.
-    first = answers.get(question)
-    answers[question] = CorrectedAnswer(question, correction.answer, first.instead_of if first else before)
-    asked = [turn for turn in found.turns if turn.question == correction.question]
-    for turn in [turn for turn in asked if turn.answer.text == before] or asked[-1:]:
+    turn_before, first = answers.get(question, (None, None))
+    # Where the same answer was corrected twice, it is still the agent's that was wrong; the same question asked twice is
+    # another matter, and a record holds it once: the one that was corrected last.
+    if first is not None and turn_before == correction.turn:
+        before = first.instead_of
+    answers[question] = (correction.turn, CorrectedAnswer(question, correction.answer, before))
+    for turn in [turn for turn in found.turns if turn.number == correction.turn]:
         facts |= {fact.id: fact.text for fact in turn.facts}
         for look in turn.looks:
             if look.tool not in ("query_facts", ASK_PERSON):

@@ -58,8 +58,10 @@ class Correction(_Noun):
     """Snake case."""
     answer: str | None = None
     """What the agent should have answered to `question`."""
+    turn: int | None = None
+    """The number of the turn whose answer is corrected; None: the verdict's."""
     question: str | None = None
-    """The question whose answer is corrected; None: the verdict."""
+    """Its question."""
     instead_of: str = ""
     """What the agent had said to that question."""
     verdict_before: Verdict = "uncertain"

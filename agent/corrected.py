@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from agent.checkpoints import Checkpoints, open_checkpoints
 from agent.conversation import Correction, Turn
-from agent.session import Session, sessions
+from agent.session_files import SessionFolder, SessionInfo, sessions, sessions_root
 from tools.toolbox import TEST
 
 
@@ -30,28 +33,37 @@ class CorrectedSession:
 
 
 def corrected_cases(home: Path | None = None) -> Iterator[CorrectedSession]:
-    """Every session with a correction, oldest first.
+    """Every session with a correction, oldest first; no model is loaded.
 
     Args:
         home: folder of the agent's state; by default `$SAGE_HOME`.
 
     Raises:
-        agent.session.SessionError: a session is damaged.
+        agent.session.SessionError: the sessions cannot be read.
     """
-    for info in reversed(sessions(home)):
-        session = Session.resume(info.id, home=home)
-        values = session.values
-        if not values.get("corrections"):
-            continue
-        folder = session.folder
-        yield CorrectedSession(
-            session_id=session.id,
-            test_image=folder / f"{TEST}.png",
-            reference_image=folder / "reference-1.png" if info.references else None,
-            category=info.category or values.get("category"),
-            facts={fact.id: fact.text for fact in values["facts"]},
-            evidence=[e.summary for e in values["evidence"] if e.tool not in ("query_facts", "person")],
-            said=values["said"],
-            turns=session.turns(),
-            corrections=session.corrections,
-        )
+    root = sessions_root(home)
+    checkpoints = open_checkpoints(root, os.environ.get("SAGE_SESSIONS"))
+    try:
+        for info in reversed(sessions(home)):
+            values = checkpoints.newest(info.id)
+            if values.get("corrections"):
+                yield _corrected(info, root / info.id, values, checkpoints)
+    finally:
+        checkpoints.close()
+
+
+def _corrected(info: SessionInfo, folder: Path, values: dict[str, Any], checkpoints: Checkpoints) -> CorrectedSession:
+    turns = {turn.number: turn for turn in SessionFolder(folder.parent, info.id).shared()}
+    if any(correction.turn is not None for correction in values["corrections"]):
+        turns |= checkpoints.turns(info.id)
+    return CorrectedSession(
+        session_id=info.id,
+        test_image=folder / f"{TEST}.png",
+        reference_image=folder / "reference-1.png" if info.references else None,
+        category=info.category or values.get("category"),
+        facts={fact.id: fact.text for fact in values["facts"]},
+        evidence=[e.summary for e in values["evidence"] if e.tool not in ("query_facts", "person")],
+        said=values["said"],
+        turns=[turns[number] for number in sorted(turns)],
+        corrections=values["corrections"],
+    )

@@ -59,13 +59,14 @@ def checked_correction(
     if kind is not None and not 0 < len(kind) <= 60:
         raise InputError(f"defect_type={defect_type!r}: expected a name such as 'scratch'")
     return Correction(
-        by=_said("by", by, MOST_NAME),
+        by=checked_text("by", by, MOST_NAME),
         at=datetime.now(UTC),
-        why=_said("why", why, MOST_WHY),
+        why=checked_text("why", why, MOST_WHY),
         verdict=verdict,
         box=None if box is None else _inside(box, *size),
         defect_type=kind,
-        answer=None if answer is None else _said("answer", answer, MOST_ANSWER),
+        answer=None if answer is None else checked_text("answer", answer, MOST_ANSWER),
+        turn=turn,
         question=None if about is None else about.question,
         instead_of=values.get("said", "") if about is None else about.answer.text,
         verdict_before=values["verdict"],
@@ -82,7 +83,8 @@ def _inside(box: Sequence[int], width: int, height: int) -> tuple[int, int, int,
     )
 
 
-def _said(argument: str, text: str, most: int) -> str:
+def checked_text(argument: str, text: str, most: int) -> str:
+    """Text of a person, without spaces around it. Raises `InputError` where it is none or too long."""
     if not text.strip() or len(text) > most:
         raise InputError(f"{argument}={text[:40]!r}: {len(text)} characters, expected 1 to {most}")
     return text.strip()

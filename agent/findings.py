@@ -74,7 +74,11 @@ def build_findings(
     def fact_text(kind: FactKind) -> str | None:
         return next((f.text for f in read if f.kind == kind and f.defect_type == defect_type), None)
 
-    measured = next((item for item in evidence if item.tool == "measure"), None)
+    # The model may have measured other places too.
+    strongest = list(regions[0]["box_px"])
+    measured = next(
+        (e for e in evidence if e.tool == "measure" and e.arguments.get("where", strongest) == strongest), None
+    )
     findings = []
     for i, region in enumerate(regions):
         x0, y0, x1, y1 = region["box_px"]

@@ -45,7 +45,7 @@ def take_looks(
             continue
         try:
             new.append(call(tools, name, {"image_id": image_id, "where": box}, f"E{before + len(new) + 1}"))
-        except ToolError as error:
+        except FAILURES as error:
             failed.append(f"{name} failed: {error}")
     return new, failed
 

@@ -67,7 +67,7 @@ def build_graph(
     graph.add_conditional_edges("verify", _after_verify, ["reason", "report", "review"])
     graph.add_edge("report", "review")
     graph.add_conditional_edges("review", _after_review, ["correct", "listen", END])
-    graph.add_edge("correct", END)
+    graph.add_edge("correct", "review")
     graph.add_edge("listen", "reason")
     return graph.compile(checkpointer=checkpoints)
 
@@ -89,7 +89,7 @@ def _after_verify(state: InspectionState) -> str:
 def _after_review(state: InspectionState) -> str:
     if state.get("correction"):
         return "correct"
-    return "listen" if state.get("question") else END
+    return "listen" if state.get("question") and state["depth"] == "full" else END  # a screening has no words
 
 
 def _timed(name: str, node: Callable[[InspectionState], Update]) -> Callable[[InspectionState], Update]:

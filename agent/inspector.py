@@ -121,7 +121,7 @@ class Inspector:
             mm_per_px: scale of the photo, so that measurements are in millimetres; above 0.
             detector: in place of the one that `category` and `reference` would choose.
             tools: LangChain tools of your own that the model may call besides the agent's; what one returns can be cited.
-                One that raises `langchain_core.tools.ToolException` tells the model what was wrong.
+                One that raises `langchain_core.tools.ToolException` tells the model what was wrong; any other exception is yours.
 
         Raises:
             InputError: bad input, which names the argument, the value, and what was expected; or no answer from the model.
@@ -190,13 +190,10 @@ class Inspector:
             mm_per_px,
             others=self._others(images),
             cases=cases,
-            sha256=photo.sha256,
+            own=(photo.sha256, *(r.sha256 for r in references)),
         )
         ours = [tool for tool in build_tools(bench) if tool.name not in self.without]
-        if taken := {tool.name for tool in ours} & {tool.name for tool in tools}:
-            raise InputError(
-                f"tools: {', '.join(sorted(taken))} is the name of a tool of the agent's own; choose another"
-            )
+        _check_tools(tools)
         return Setup(
             photo=photo,
             references=references,
@@ -332,6 +329,23 @@ class _NoFacts:
     def search(self, query: str, **filters: object) -> list[Fact]:
         """Nothing."""
         return []
+
+
+OWN_TOOLS = ("ask_person", "compare", "heatmap", "measure", "query_facts", "similar_cases", "zoom")
+
+
+def _check_tools(tools: Sequence[BaseTool]) -> None:
+    """Raises `InputError` for a tool of the user's own that cannot be offered."""
+    names = [tool.name for tool in tools]
+    for tool in tools:
+        if tool.name in OWN_TOOLS:
+            raise InputError(f"tools: {tool.name} is the name of a tool of the agent's own; choose another")
+        if names.count(tool.name) > 1:
+            raise InputError(
+                f"tools: {tool.name} is the name of {names.count(tool.name)} of them; give each a name of its own"
+            )
+        if getattr(tool, "func", tool) is None:
+            raise InputError(f"tools: {tool.name} is asynchronous only; give it a plain function too")
 
 
 def check_question(question: str) -> None:

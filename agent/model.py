@@ -194,7 +194,7 @@ def _local(model: str | None) -> Vlm:
 def _server(address: str) -> Vlm:
     try:
         from langchain_openai import ChatOpenAI
-        from openai import BadRequestError, OpenAI, OpenAIError
+        from openai import APIStatusError, OpenAI, OpenAIError
         from pydantic import SecretStr
     except ImportError as error:
         raise InputError(
@@ -220,4 +220,4 @@ def _server(address: str) -> Vlm:
         timeout=120,
     )
     info = ModelInfo(name=name, revision=base, stage="external")
-    return Vlm(chat, info, failures=(OpenAIError,), refusals=(BadRequestError,))
+    return Vlm(chat, info, failures=(OpenAIError,), refusals=(APIStatusError,))

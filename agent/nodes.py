@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -127,7 +128,9 @@ class Nodes:
             notes.append(f"Calls that failed: {one_line('; '.join(state['failed']))}")
         # A model that was not trained to act on failed calls would make the same one again.
         may_call = not critique and (self.vlm.follows_instructions or not state.get("failed"))
-        offered = list(self.tools.values()) if may_call and state.get("called", 0) < MAX_CALLS else []
+        # Before the verdict nobody is asked: there is nothing yet that they could be shown.
+        known = [tool for tool in self.tools.values() if not (first and tool.name == ASK_PERSON)]
+        offered = known if may_call and state.get("called", 0) < MAX_CALLS else []
         reply = self._ask(state, text, close_up=True, critique="\n".join(notes), tools=offered)
         if (why := reply.response_metadata.get(REFUSED)) and "asked" not in state:
             update["warnings"] = [
@@ -299,8 +302,12 @@ class Nodes:
 
     def _said(self, state: InspectionState) -> list[tuple[str, str]]:
         """What was asked and answered before, so that `why?` has something to ask about."""
-        turns = [(turn.question, turn.answer.text) for turn in state.get("turns") or []]
-        return [(VERDICT_QUESTION, state["said"]), *turns] if "verdict" in state else []
+        if "verdict" not in state:
+            return []
+        names = {fact.id: alias for alias, fact in self._aliases(state).items()}
+        names |= {item.id: alias for alias, item in self._evidence(state).items()}
+        turns = [(turn.question, _renamed(turn.answer.text, names)) for turn in state.get("turns") or []]
+        return [(VERDICT_QUESTION, state["said"]), *turns]
 
     def _ask(self, state: InspectionState, text: str, *, close_up: bool, critique: str = "", **limits: Any) -> Any:
         photos, views = shown(state, self.images, close_up=close_up)
@@ -318,6 +325,14 @@ def shown(state: InspectionState, images: ImageStore, *, close_up: bool) -> tupl
 
 def _facts_of(found: Evidence) -> list[Fact]:
     return [Fact.model_validate(fact) for fact in found.values["facts"]]
+
+
+_ID = re.compile(r"\s*\[([^\[\]\s]+)\]")
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    """An earlier answer with the ids of this prompt; of what is not in it any more, the id is left out."""
+    return _ID.sub(lambda cited: f" [{names[cited[1]]}]" if cited[1] in names else "", text)
 
 
 def _answer(reply: str, names: Mapping[str, str]) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any
 from langgraph.types import interrupt
 
 from agent.conversation import Acceptance, Correction, Pause, ReviewRule
-from agent.findings import UNCLASSIFIED, severity_of
+from agent.findings import build_findings, severity_of
 from agent.report import Finding, Scores
 from agent.state import InspectionState
 from agent.vlm.prompt import one_line
@@ -27,7 +27,8 @@ class PersonNodes:
 
     def review(self, state: InspectionState) -> Update:
         """Wait for a person where a rule asks for one; runs again from its start when they have spoken, so it only reads."""
-        if state.get("accepted") or state.get("corrections"):
+        decided = [c for c in state.get("corrections") or [] if c.verdict or c.box or c.defect_type]
+        if state.get("accepted") or decided:
             return {}
         due = reasons_for_review(state, self.rules)
         if not due:
@@ -50,7 +51,9 @@ class PersonNodes:
         photo = self.images.photo(state["image_id"])
         place = place_of_box(correction.box, photo.width, photo.height) if correction.box else None
         told.append(f"it is in the {place}" if place else "")
-        told.append(f"the answer is: {one_line(correction.answer).rstrip('.')}" if correction.answer else "")
+        if correction.answer:
+            asked = f"to the question {one_line(correction.question)!r} " if correction.question else ""
+            told.append(f"{asked}the answer is: {one_line(correction.answer).rstrip('.')}")
         summary = f"{one_line(correction.by)} says: {'; '.join(part for part in told if part)}. Why: {one_line(correction.why)}"
         heard = Evidence(
             id=f"E{next_look(state)}",
@@ -71,13 +74,14 @@ class PersonNodes:
 
     def _findings(self, state: InspectionState, correction: Correction, heard: Evidence) -> list[Finding]:
         photo = self.images.photo(state["image_id"])
-        first = state["findings"][0] if state["findings"] else None
-        box = correction.box or (first.box if first else (0, 0, photo.width, photo.height))
-        kind = correction.defect_type or (first.defect_type if first else UNCLASSIFIED)
+        # After a correction to normal and back the regions are all there is.
+        known_before = state["findings"] or build_findings([], {}, state["evidence"], photo.width * photo.height)
+        first = known_before[0]
+        box, kind = correction.box or first.box, correction.defect_type or first.defect_type
         x0, y0, x1, y1 = box
         score = float(self.images.anomaly_map(f"{state['image_id']}-heatmap")[y0:y1, x0:x1].max())
         share = (x1 - x0) * (y1 - y0) / (photo.width * photo.height)
-        known = first if first is not None and first.defect_type == kind else None
+        known = first if first.defect_type == kind else None
         finding = Finding(
             defect_type=kind,
             box=box,
@@ -90,7 +94,7 @@ class PersonNodes:
             recommendation=known.recommendation if known else None,
             cites=[heard.id, *(known.cites if known else [])],
         )
-        return [finding, *state["findings"][1:]]
+        return [finding, *known_before[1:]]
 
 
 def reasons_for_review(state: InspectionState, rules: Collection[ReviewRule]) -> list[str]:

@@ -43,7 +43,8 @@ def report_of(
     now = created or datetime.now(UTC)
     values = cast(InspectionState, state)
     turns = values.get("turns") or []
-    looks = [*values["evidence"], *(look for turn in turns for look in turn.looks)]
+    found = [*values["evidence"], *(values.get("looked") or []), *(look for turn in turns for look in turn.looks)]
+    looks = {look.id: look for look in found}
     facts = {fact.id: fact for fact in [*(values.get("facts") or []), *(fact for turn in turns for fact in turn.facts)]}
     # What is known against the kinds of defect the model names, where a person has taken those away.
     named = any(finding.defect_type != UNCLASSIFIED for finding in values["findings"])
@@ -65,7 +66,7 @@ def report_of(
         answer=last.answer if last else None,
         reasoning=values.get("reasoning") or [],
         facts=[CitedFact(id=f.id, text=f.text, source=f.source, score=f.score) for f in facts.values()],
-        evidence=[_cited(item) for item in looks],
+        evidence=[_cited(item) for item in looks.values()],
         model=vlm.info,
         timings=values["timings"],
         warnings=[

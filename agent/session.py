@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langgraph.types import Command
 
-from agent.checkpoints import open_checkpoints
+from agent.checkpoints import FILE, open_checkpoints
 from agent.conversation import REVIEW_RULES, Acceptance, Correction, Pause, ReviewRule, Turn
-from agent.corrections import MOST_WHY, checked_correction
+from agent.corrections import MOST_NAME, MOST_WHY, checked_correction, checked_text
 from agent.gather import ask_person
 from agent.images import ImageSource, InputError, LoadedImage, load_image
 from agent.inspector import Inspector, check_question, several
@@ -132,6 +132,10 @@ class Session:
         session = cls.__new__(cls)
         session._begin(inspector, info, photo, references, tools)
         session.notes += notes
+        if session._images.has_map(f"{TEST}-heatmap") and not session.values:
+            session.notes.append(
+                f"its steps are not in {FILE} or what SAGE_SESSIONS names; put them back, or it is inspected anew"
+            )
         return session
 
     def _begin(
@@ -153,7 +157,8 @@ class Session:
         )
         checkpoints = open_checkpoints(root, os.environ.get("SAGE_SESSIONS"))
         graph = self._setup.graph(inspector.vlm, more=[ask_person], review=info.review, checkpoints=checkpoints.saver)
-        self._thread = Thread(graph, checkpoints, info.id, self.folder)
+        first = info.forked_from.turn + 1 if info.forked_from else 1
+        self._thread = Thread(graph, checkpoints, info.id, self.folder, first)
 
     @property
     def id(self) -> str:
@@ -206,11 +211,7 @@ class Session:
 
     def turns(self) -> list[Turn]:
         """Every question with its answer, oldest first."""
-        found = self._thread.turns()
-        fork = self.info.forked_from
-        if fork is not None and fork.turn and 1 not in found:
-            parent = Session.resume(fork.session, home=self.inspector.home, model=self.info.model)
-            found |= {turn.number: turn for turn in parent.turns() if turn.number <= fork.turn}
+        found = {turn.number: turn for turn in self._folder.shared()} | self._thread.turns()
         return [found[number] for number in sorted(found)]
 
     def picture(self, id: str) -> Image.Image:
@@ -272,19 +273,23 @@ class Session:
         if pause is None or pause.kind != "question":
             raise InputError(f"answer={text[:40]!r}: the agent asks nothing; ask it something with `session.ask(…)`")
         yield from self._run(Command(resume=text))
+        self._remember()  # the question may have been asked on the way to the verdict
 
     def finish(self) -> Iterator[Event]:
         """Go on where a run was cut off; finished steps are not run again."""
         if not self.unfinished:
             return
-        before = self.inspected
         yield from self._run(None)
-        if not before:
-            self._remember()
+        self._remember()  # it may have been the inspection, or a correction
 
     def drop(self) -> None:
-        """Leave a question whose answer was cut off: the session is as it was before it. Nothing where none was."""
-        if not self.unfinished or not self.inspected:
+        """Leave a question whose answer was cut off, or waits for an answer of yours: the session is as it was before it.
+
+        Nothing where there is none.
+        """
+        pause = self.pause
+        waits = pause is not None and pause.kind == "question"
+        if not self.inspected or not (self.unfinished or waits):
             return
         before = self._thread.settled(self.values.get("answered", 0))
         self._thread.go_on_from({}, before.config)
@@ -293,8 +298,10 @@ class Session:
         """Let the verdict stand at a review. Raises `InputError` where none is due."""
         if self.pause is None or self.pause.kind != "review":
             raise InputError(f"accept(by={by!r}): no review is due; the verdict stands as it is")
-        acceptance = Acceptance(by=by.strip() or "somebody", at=datetime.now(UTC), why=why[:MOST_WHY])
+        reason = checked_text("why", why, MOST_WHY) if why else ""
+        acceptance = Acceptance(by=checked_text("by", by, MOST_NAME), at=datetime.now(UTC), why=reason)
         self._run_all(Command(resume={"action": "accept", "acceptance": acceptance.model_dump(mode="json")}))
+        self._remember()
 
     def correct(
         self,
@@ -357,8 +364,15 @@ class Session:
             InputError: there is no such turn.
             SessionError: it cannot be kept.
         """
+        if not self.inspected:
+            raise InputError("fork: the photo was not inspected yet; read `session.report` first")
         answered = self.values.get("answered", 0)
         at = answered if turn is None else turn
+        came_from = self.info.forked_from
+        if came_from is not None and 0 <= at < came_from.turn:
+            raise InputError(
+                f"turn={turn!r}: is one of session {came_from.session}, which this is a fork of; fork that one"
+            )
         found = self._thread.settled(at)
         if found is None:
             raise InputError(f"turn={turn!r}: there is no such turn; expected 0 to {answered}")
@@ -368,9 +382,15 @@ class Session:
         )
         target = SessionFolder(sessions_root(self.inspector.home), info.id)
         copied(self._folder, target)
-        target.write(info)
-        session = type(self).resume(info.id, home=self.inspector.home, model=self.info.model, tools=self._tools)
-        session._thread.go_on_from(found.values)
+        session = type(self).__new__(type(self))
+        try:
+            target.share([one for one in self.turns() if one.number <= at])
+            session._begin(self.inspector, info, self._setup.photo, self._setup.references, self._tools)
+            session._thread.go_on_from(found.values)
+            target.write(info)  # last: it counts from now on
+        except BaseException:
+            target.remove()
+            raise
         return session
 
     def export(self, path: Path | str) -> Path:
@@ -386,6 +406,10 @@ class Session:
                 f"export {str(target)!r}: cannot be written ({error.strerror}); name another file"
             ) from error
         return target
+
+    def close(self) -> None:
+        """Let go of the store; the session is kept."""
+        self._thread.checkpoints.close()
 
     # --- how
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from agent.conversation import ReviewRule
+from agent.conversation import ReviewRule, Turn
 from agent.home import default_home
 from agent.images import InputError, LoadedImage, load_image
 from agent.report import ImageInfo
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Of what a session keeps; one of another version is not read."""
-_CARD = "session.json"
+_CARD, _SHARED = "session.json", "turns.json"
+_TURNS = TypeAdapter(list[Turn])
 
 
 class SessionError(InputError):
@@ -112,6 +113,18 @@ class SessionFolder:
                 raise
             line = " ".join(str(error).split())[:160]
             raise SessionError(f"session {self.path.name!r}: its {_CARD} cannot be read ({line})") from error
+
+    def share(self, turns: Sequence[Turn]) -> None:
+        """Keep the turns that a fork has in common with the session it comes from."""
+        replace_file(self.path / _SHARED, _TURNS.dump_json(list(turns)).decode() + "\n")
+
+    def shared(self) -> list[Turn]:
+        """Those turns; none where it is no fork. Raises `SessionError`: they are damaged."""
+        path = self.path / _SHARED
+        try:
+            return _TURNS.validate_json(path.read_bytes()) if path.is_file() else []
+        except (OSError, ValidationError) as error:
+            raise SessionError(f"session {self.path.name!r}: its {_SHARED} cannot be read") from error
 
     def photos(self, info: SessionInfo) -> tuple[LoadedImage, list[LoadedImage], list[str]]:
         """The photo and its references as they were when the session began, and what has become of their files since.
@@ -248,7 +261,7 @@ class KeptImages(ImageStore):
 def copied(source: SessionFolder, target: SessionFolder) -> None:
     """Copy the pictures of a session to another. Raises `SessionError`."""
     try:
-        shutil.copytree(source.path, target.path, ignore=shutil.ignore_patterns(_CARD, ".*"))
+        shutil.copytree(source.path, target.path, ignore=shutil.ignore_patterns(_CARD, _SHARED, ".*", "shown"))
     except OSError as error:
         target.remove()
         raise SessionError(f"{target.path}: cannot be copied ({error.strerror or error}); make room") from error

@@ -25,12 +25,18 @@ STEPS = 200
 
 
 class Thread:
-    """A graph with its checkpoints, for one session."""
+    """A graph with its checkpoints, for one session; `first` is the number of the first turn that is its own."""
 
     def __init__(
-        self, graph: CompiledStateGraph[InspectionState], checkpoints: Checkpoints, id: str, folder: Path
+        self,
+        graph: CompiledStateGraph[InspectionState],
+        checkpoints: Checkpoints,
+        id: str,
+        folder: Path,
+        first: int = 1,
     ) -> None:
-        self.graph, self.checkpoints, self.id, self.folder = graph, checkpoints, id, folder
+        self.graph, self.checkpoints, self.id, self.folder, self.first = graph, checkpoints, id, folder, first
+        self._turns: dict[int, Turn] = {}
         self.config: Any = {"configurable": {"thread_id": id}, "recursion_limit": STEPS}
 
     @property
@@ -57,14 +63,13 @@ class Thread:
 
     def turns(self) -> dict[int, Turn]:
         """Those of this thread, by number."""
-        values = self.values
-        found: dict[int, Turn] = {turn.number: turn for turn in values.get("turns") or []}
-        if values.get("answered", 0) > len(found):
+        self._turns |= {turn.number: turn for turn in self.values.get("turns") or []}
+        if self._turns and self.first not in self._turns:  # reading every checkpoint takes long: once is enough
             for snapshot in self.earlier():
-                found |= {turn.number: turn for turn in snapshot.values.get("turns") or [] if turn.number not in found}
-                if 1 in found:
+                self._turns |= {t.number: t for t in snapshot.values.get("turns") or [] if t.number not in self._turns}
+                if self.first in self._turns:
                     break
-        return found
+        return dict(self._turns)
 
     def settled(self, turn: int) -> Any:
         """The newest snapshot between two questions, after this turn; None: there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import numpy as np
 from langchain_core.tools import BaseTool, StructuredTool
@@ -66,8 +66,8 @@ class Bench:
     """A detector by the name of a fitted one or the id of a reference photo; raises `ToolError` for an unknown name."""
     cases: CaseSource | None = None
     """Past inspections, where they are kept."""
-    sha256: str = ""
-    """Of the photo, so that it is not taken for a case like itself."""
+    own: tuple[str, ...] = ()
+    """SHA-256 of this photo and its references, so that none is taken for a case like itself."""
 
 
 class _Heatmap(BaseModel):
@@ -80,7 +80,8 @@ class _Heatmap(BaseModel):
 
 
 class _Place(BaseModel):
-    where: Box | str = Field(
+    # A list, not a tuple: some servers refuse the schema of a tuple.
+    where: Annotated[list[int], Field(min_length=4, max_length=4)] | str = Field(
         description=f"A place of the photo in words ({', '.join(PLACES)}), or a box x0, y0, x1, y1 in pixels, end exclusive."
     )
     image_id: str = Field(default=TEST, description="Id of the photo.")
@@ -139,7 +140,7 @@ def build_tools(bench: Bench) -> list[BaseTool]:
             image_ids=[map_id],
         )
 
-    def measure(where: Box | str, image_id: str = TEST) -> Evidence:
+    def measure(where: Sequence[int] | str, image_id: str = TEST) -> Evidence:
         photo = bench.images.photo(image_id)
         box = _box(bench, where, image_id, photo)
         anomaly_map = bench.images.anomaly_map(f"{image_id}-heatmap")
@@ -166,7 +167,7 @@ def build_tools(bench: Bench) -> list[BaseTool]:
             values=values | {"place": place, "shape": shape, "tone": tone},
         )
 
-    def zoom(where: Box | str, image_id: str = TEST) -> Evidence:
+    def zoom(where: Sequence[int] | str, image_id: str = TEST) -> Evidence:
         photo = bench.images.photo(image_id)
         box = _box(bench, where, image_id, photo)
         frame = _square(box, photo.width, photo.height)
@@ -183,7 +184,7 @@ def build_tools(bench: Bench) -> list[BaseTool]:
             image_ids=[crop_id],
         )
 
-    def compare(where: Box | str, image_id: str = TEST) -> Evidence:
+    def compare(where: Sequence[int] | str, image_id: str = TEST) -> Evidence:
         photo = bench.images.photo(image_id)
         box = _box(bench, where, image_id, photo)
         seen = bench.encoder.patches(photo).features
@@ -241,7 +242,7 @@ def build_tools(bench: Bench) -> list[BaseTool]:
         assert bench.cases is not None
         photo = bench.images.photo(TEST)
         try:
-            return find_similar(photo, bench.encoder, bench.cases, exclude_sha256=(bench.sha256,))
+            return find_similar(photo, bench.encoder, bench.cases, exclude_sha256=bench.own)
         except StoreError as error:  # what is known of this part is known without it
             raise ToolError(str(error)) from error
 
@@ -278,7 +279,7 @@ def _other(bench: Bench, name: str) -> Detector:
     return bench.others(name)
 
 
-def _box(bench: Bench, where: Box | str, image_id: str, photo: Image.Image) -> Box:
+def _box(bench: Bench, where: Sequence[int] | str, image_id: str, photo: Image.Image) -> Box:
     """A box as given; for a place in words the strongest region that lies there, or else that ninth of the photo."""
     if not isinstance(where, str):
         return _checked(where, photo.width, photo.height)
@@ -292,7 +293,7 @@ def _box(bench: Bench, where: Box | str, image_id: str, photo: Image.Image) -> B
     return box_of_place(place, photo.width, photo.height)
 
 
-def _checked(box: Box, width: int, height: int) -> Box:
+def _checked(box: Sequence[int], width: int, height: int) -> Box:
     x0, y0, x1, y1 = max(0, box[0]), max(0, box[1]), min(width, box[2]), min(height, box[3])
     if x1 <= x0 or y1 <= y0:
         raise ToolError(

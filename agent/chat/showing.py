@@ -157,7 +157,7 @@ def print_turns(turns: Sequence[Turn], corrections: Sequence[Correction], to: Li
         mark: list[Part] = [(f"({weak} of {len(turn.steps)} sentences not supported)", "yellow")] if weak else []
         to.lines((short(turn.answer.text), ""), *mark, indent=3)
         for correction in corrections:
-            if correction.answer is not None and correction.question == turn.question:
+            if correction.answer is not None and correction.turn == turn.number:
                 to.lines((f"{correction.by} says instead:", "green"), (short(correction.answer), ""), indent=3)
 
 

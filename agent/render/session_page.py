@@ -124,6 +124,6 @@ def _asked(
         corrected = [
             number
             for number, correction in enumerate(corrections, 1)
-            if correction.answer is not None and correction.question == turn.question
+            if correction.answer is not None and correction.turn == turn.number
         ]
         yield _Asked(turn, looks, facts, corrected)

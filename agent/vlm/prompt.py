@@ -98,8 +98,8 @@ def _said(turns: Sequence[tuple[str, str]]) -> str:
 
 
 _CONTROL = re.compile(
-    r"<\s*/?\s*data\b[^<>]{0,40}>|<[|\uff5c][^|\uff5c<>]{0,40}[|\uff5c]>|</?(?:img|image|video|img_context|s)>"
-    r"|<(?:start|end)_of_turn>|\[/?INST\]|</?tool_(?:calls?|response)>",
+    r"<\s*/?\s*data\b[^<>]*>|<[|\uff5c][^|\uff5c<>]{0,40}[|\uff5c]>|</?(?:img|image|video|img_context|s)>"
+    r"|<(?:start|end)_of_turn>|\[/?INST\]|<\s*/?\s*tool_(?:calls?|response)\s*>",
     re.IGNORECASE,
 )
 

@@ -149,7 +149,7 @@ class FakeSession:
             raise InputError(self.refuse.pop(0))
         turn = said.pop("turn")
         question = next((t.question for t in self.past if t.number == turn), None)
-        self.corrections.append(Correction(at=datetime(2026, 5, 4, tzinfo=UTC), question=question, **said))
+        self.corrections.append(Correction(at=datetime(2026, 5, 4, tzinfo=UTC), turn=turn, question=question, **said))
         if said["verdict"]:
             self.kept = self.kept.model_copy(update={"verdict": said["verdict"], "findings": []})
 

@@ -92,12 +92,12 @@ def test_corrected_sessions_become_records_that_are_checked_and_learnt_from(
     asked = Evidence(id="E3", tool="ask_person", summary="The person says: no.")
     turns = (turn(1, "Is it bent?", f"True. It is bent [E2] [{FACT.id}].", look, asked),)
     again = (
-        correction(answer="False. It is flat [E2].", question="Is it bent?", instead_of=turns[0].answer.text),
+        correction(answer="False. It is flat [E2].", question="Is it bent?", turn=1, instead_of=turns[0].answer.text),
         correction(1, verdict="normal"),
         correction(
             2,
             answer="False. It is flat and even [E2][E3].",
-            question="Is it bent?",
+            question="Is it bent?", turn=1,
             instead_of="False. It is flat [E2].",
         ),
     )

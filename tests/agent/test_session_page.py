@@ -48,7 +48,7 @@ def turn(number: int = 1, **changes: object) -> Turn:
 def correction(**changes: object) -> Correction:
     made = Correction(
         by=f"ann {SCRIPT}", at=AT, why=f"It moves {BREAKOUT}\x1b[31m", verdict="normal", verdict_before="anomalous",
-        box=(64, 48, 192, 96), defect_type=f"glare{SCRIPT}", answer=f"False. It is glare {SCRIPT}", question=turn().question,
+        box=(64, 48, 192, 96), defect_type=f"glare{SCRIPT}", answer=f"False. It is glare {SCRIPT}", question=turn().question, turn=turn().number,
         instead_of=f"True. A scratch {BREAKOUT}",
     )  # fmt: skip
     return made.model_copy(update=changes)
@@ -130,7 +130,7 @@ def test_corrections_say_who_when_why_and_what_was_there_before() -> None:
     assert f"Instead False. It is glare {SCRIPT}" in text
     assert "Corrected by ann" in text
     assert f"ben {SCRIPT} let the verdict stand" in text
-    left = session_html(hostile_report(), [], [correction(verdict=None, question=None)], None, picture)
+    left = session_html(hostile_report(), [], [correction(verdict=None, question=None, turn=None)], None, picture)
     assert "Verdict anomalous, left as it was" in Page(left).text
     assert "Question The verdict" in Page(left).text
 
