@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from agent.images import ImageSource, InputError
     from agent.inspector import Inspector
     from agent.report import Depth, InspectionReport
-    from agent.session import Session, sessions
-    from agent.session_files import SessionError
+    from agent.session import Session, SessionError, sessions
 
 __all__ = [
     "InputError",
@@ -38,7 +37,7 @@ _HOMES = {
     "InspectionReport": "report",
     "Inspector": "inspector",
     "Session": "session",
-    "SessionError": "session_files",
+    "SessionError": "session",
     "sessions": "session",
 }
 

@@ -13,15 +13,15 @@ from agent.cli_errors import one_line_errors, stop
 
 if TYPE_CHECKING:
     from agent.conversation import Correction
-    from agent.corrected import CorrectedSession
+    from agent.session.corrected import CorrectedSession
     from training.rank.corrections import CorrectedAnswer, CorrectedCase
 
 
 def from_corrections(out: Path, home: Path | None) -> None:
     """Write AD-PL of every corrected session; what cannot become a record is named with the reason."""
-    from agent.corrected import corrected_cases
     from agent.home import default_home
     from agent.render.text import plain
+    from agent.session.corrected import corrected_cases
     from knowledge.facts import shipped_pack
     from training.rank.corrections import CorrectionError, corrected_record
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from agent.model import Vlm
 
 Update = dict[str, Any]
+STEPS = 200
+"""Of the graph at one go; its own budgets end it long before."""
 
 
 def build_graph(

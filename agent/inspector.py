@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from agent.fusion import Fusion
+from agent.graph import STEPS
 from agent.home import default_home
 from agent.images import ImageSource, InputError, LoadedImage, load_image
 from agent.model import Vlm, load_vlm
@@ -17,7 +18,6 @@ from agent.nodes import Knowledge
 from agent.report import Depth, InspectionReport
 from agent.reporting import report_of
 from agent.setup import Setup
-from agent.thread import STEPS
 from agent.vlm import Eye
 from agent.vlm.nano import shipped
 from agent.vlm.prompt import VERDICT_QUESTION, Views, choice_text, question_text

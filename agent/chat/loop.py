@@ -11,7 +11,7 @@ from agent.chat.commands import choices, run_command
 from agent.chat.flow import Flow
 from agent.cli_errors import user_errors
 from agent.conversation import Pause
-from agent.steps import Reply, Step, Token
+from agent.session.steps import Reply, Step, Token
 from tools.images import ToolError
 
 if TYPE_CHECKING:

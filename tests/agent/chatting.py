@@ -30,7 +30,7 @@ from agent.images import InputError
 from agent.render.lines import Lines
 from agent.render.overlay import overlay
 from agent.report import Answer, CitedEvidence, CitedFact, InspectionReport, ReasoningStep
-from agent.steps import Reply, Step, Token
+from agent.session.steps import Reply, Step, Token
 from tools.evidence import Evidence
 
 ZOOM = Evidence(

@@ -24,7 +24,7 @@ from agent.chat.pictures import photo_part
 from agent.conversation import Pause
 from agent.images import InputError
 from agent.render.lines import Lines
-from agent.steps import Step, Token
+from agent.session.steps import Step, Token
 
 HERE = Path(__file__).parent
 

@@ -19,7 +19,7 @@ from agent import session as session_module
 from agent.cli_chat import chat
 from agent.conversation import Pause
 from agent.images import InputError
-from agent.session_files import Fork, SessionInfo
+from agent.session.files import Fork, SessionInfo
 
 app = typer.Typer()
 app.command()(chat)

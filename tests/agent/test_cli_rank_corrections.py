@@ -71,7 +71,7 @@ def session(
 def run(
     monkeypatch: pytest.MonkeyPatch, found: list[SimpleNamespace], *arguments: str, code: int = 0
 ) -> tuple[str, str]:
-    fake = ModuleType("agent.corrected")
+    fake = ModuleType("agent.session.corrected")
 
     def corrected_cases(home: Path) -> Iterator[SimpleNamespace]:
         asked.append(home)
@@ -79,7 +79,7 @@ def run(
 
     asked: list[Path] = []
     fake.corrected_cases = corrected_cases  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "agent.corrected", fake)
+    monkeypatch.setitem(sys.modules, "agent.session.corrected", fake)
     result = CliRunner().invoke(app, ["data", "rank", *arguments], catch_exceptions=False)
     assert result.exit_code == code, result.output
     return result.stdout, result.stderr
@@ -97,7 +97,8 @@ def test_corrected_sessions_become_records_that_are_checked_and_learnt_from(
         correction(
             2,
             answer="False. It is flat and even [E2][E3].",
-            question="Is it bent?", turn=1,
+            question="Is it bent?",
+            turn=1,
             instead_of="False. It is flat [E2].",
         ),
     )

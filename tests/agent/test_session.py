@@ -16,7 +16,7 @@ import agent
 from agent.images import InputError
 from agent.model import Vlm
 from agent.session import Pause, Reply, Session, Step, Token, sessions
-from agent.session_files import SessionError
+from agent.session.files import SessionError
 
 
 def prompts(vlm: Vlm) -> list[str]:

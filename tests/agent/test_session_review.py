@@ -12,14 +12,14 @@ from langchain_core.tools import tool
 from parts import ScriptedChat, plate, scripted
 from sessions import ALONE, GOOD, INSPECTION, PLAN, SUSPECTS, begun, calls, use
 
-from agent.corrected import corrected_cases
 from agent.gather import ask_person
 from agent.images import InputError, load_image
 from agent.inspector import Inspector
 from agent.person import PersonNodes
 from agent.session import Pause, Session, sessions
-from agent.session_files import SessionError
-from agent.thread import Thread
+from agent.session.corrected import corrected_cases
+from agent.session.files import SessionError
+from agent.session.thread import Thread
 from tools.images import ImageStore
 
 

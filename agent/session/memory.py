@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.findings import UNCLASSIFIED
-from agent.session_files import SessionInfo
+from agent.session.files import SessionInfo
 from agent.setup import Setup
 from knowledge.cases import CaseStore, PastCase
 from tools.detector import PatchEncoder

@@ -10,35 +10,32 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langgraph.types import Command
 
-from agent.checkpoints import FILE, open_checkpoints
 from agent.conversation import REVIEW_RULES, Acceptance, Correction, Pause, ReviewRule, Turn
-from agent.corrections import MOST_NAME, MOST_WHY, checked_correction, checked_text
 from agent.gather import ask_person
 from agent.images import ImageSource, InputError, LoadedImage, load_image
 from agent.inspector import Inspector, check_question, several
-from agent.memory import remember
 from agent.report import InspectionReport
 from agent.reporting import new_id, report_of
-from agent.session_files import (
+from agent.session.checkpoints import FILE, open_checkpoints
+from agent.session.corrections import MOST_NAME, MOST_WHY, checked_correction, checked_text
+from agent.session.files import (
     Fork,
     KeptImages,
     SessionError,
     SessionFolder,
     SessionInfo,
     copied,
-    sessions,
     sessions_root,
 )
-from agent.steps import Reply, Step, Token
-from agent.thread import Thread
+from agent.session.memory import remember
+from agent.session.steps import Reply, Step, Token
+from agent.session.thread import Thread
 from knowledge import StoreError
 from tools.toolbox import TEST
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from PIL import Image
-
-__all__ = ["Event", "Pause", "Reply", "Session", "SessionError", "SessionInfo", "Step", "Token", "sessions"]
 
 Event = Token | Step | Pause | Reply
 

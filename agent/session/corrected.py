@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.checkpoints import Checkpoints, open_checkpoints
 from agent.conversation import Correction, Turn
-from agent.session_files import SessionFolder, SessionInfo, sessions, sessions_root
+from agent.session.checkpoints import Checkpoints, open_checkpoints
+from agent.session.files import SessionFolder, SessionInfo, sessions, sessions_root
 from tools.toolbox import TEST
 
 

@@ -11,7 +11,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from agent.conversation import Acceptance, Call, Correction, Turn
 from agent.report import Answer, Finding, ReasoningStep
-from agent.session_files import SessionError
+from agent.session.files import SessionError
 from agent.vlm.prompt import Plan
 from knowledge.facts import Fact
 from tools.evidence import Evidence

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from langchain_core.messages import AIMessage
 
-from agent.checkpoints import Checkpoints
 from agent.conversation import Pause, Turn
-from agent.session_files import SessionError
-from agent.steps import Step, Token, step_of
+from agent.graph import STEPS
+from agent.session.checkpoints import Checkpoints
+from agent.session.files import SessionError
+from agent.session.steps import Step, Token, step_of
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
     from agent.state import InspectionState
-
-STEPS = 200
-"""Of the graph at one go; its own budgets end it long before."""
 
 
 class Thread:
