@@ -29,6 +29,7 @@ from agent.vlm.prompt import (
     read_answer,
     read_plan,
 )
+from agent.vlm.quotes import quoted
 from knowledge.facts import Fact
 from tools.evidence import Evidence
 from tools.images import ImageStore
@@ -125,7 +126,9 @@ class Nodes:
         critique = state.get("critique") or []
         notes = [f"Your last answer had faults; mend them: {one_line('; '.join(critique))}"] if critique else []
         if state.get("failed"):
-            notes.append(f"Calls that failed: {one_line('; '.join(state['failed']))}")
+            lines = one_line("; ".join(state["failed"]))
+            framed = f"\n<data>\n{lines}\n</data>" if self.vlm.follows_instructions else f" {lines}"
+            notes.append(f"Calls that failed:{framed}")
         # A model that was not trained to act on failed calls would make the same one again.
         may_call = not critique and (self.vlm.follows_instructions or not state.get("failed"))
         # Before the verdict nobody is asked: there is nothing yet that they could be shown.
@@ -146,7 +149,8 @@ class Nodes:
             if calls:
                 return {**update, "calls": calls, "failed": failed}
             return {**update, "calls": [Call(name="", arguments={})], "failed": failed}
-        update |= {"reply": str(reply.content), "repairs": state.get("repairs", 0) + bool(critique)}
+        texts = {alias: fact.text for alias, fact in self._aliases(state).items()}
+        update |= {"reply": quoted(str(reply.content), texts), "repairs": state.get("repairs", 0) + bool(critique)}
         return update | ({"asked": text} if first and not critique else {})
 
     def act(self, state: InspectionState) -> Update:

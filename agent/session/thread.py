@@ -15,6 +15,7 @@ from agent.graph import STEPS
 from agent.session.checkpoints import Checkpoints
 from agent.session.files import SessionError
 from agent.session.steps import Step, Token, step_of
+from agent.vlm.quotes import Quoting
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -86,15 +87,27 @@ class Thread:
             events: Iterator[Any] = self.graph.stream(
                 given, self.config, stream_mode=["updates", "messages"], durability="sync"
             )
+            writing: Quoting | None = None
             for mode, event in events:
                 if mode == "messages":
                     message, about = event
                     if about["langgraph_node"] == "reason" and isinstance(message, AIMessage) and message.content:
-                        yield Token(str(message.content))
+                        writing = writing or Quoting(self._facts())
+                        if text := writing.add(str(message.content)):
+                            yield Token(text)
                     continue
+                if writing is not None and (text := writing.rest()):
+                    yield Token(text)
+                writing = None
                 for node, update in event.items():
                     if isinstance(update, Mapping) and (step := step_of(node, update)) is not None:
                         yield step
+
+    def _facts(self) -> dict[str, str]:
+        """What the facts of the prompt say, by the ids that the model knows them by."""
+        values = self.graph.get_state(self.config).values
+        known = [*(values.get("facts") or []), *(values.get("fresh_facts") or [])]
+        return {f"F{i}": fact.text for i, fact in enumerate(known, 1)}
 
     def _snapshot(self) -> Any:
         with self._told():

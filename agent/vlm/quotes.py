@@ -7,7 +7,7 @@ word of it can be wrong, however small the model.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
 _POINTER = re.compile(r":(\s*)\[(F\d+)\]")
 # What may still become a pointer once more text has come.
@@ -29,14 +29,21 @@ def quoted(reply: str, facts: Mapping[str, str]) -> str:
     return _POINTER.sub(full, reply)
 
 
-def quoting(pieces: Iterable[str], facts: Mapping[str, str]) -> Iterator[str]:
+class Quoting:
     """The same of a reply that is still being written, as soon as it is clear."""
-    held = ""
-    for piece in pieces:
-        held += piece
+
+    def __init__(self, facts: Mapping[str, str]) -> None:
+        self._facts, self._held = facts, ""
+
+    def add(self, piece: str) -> str:
+        """What can be shown once this piece has come."""
+        held = self._held + piece
         begun = _BEGUN.search(held)
-        ready, held = (held, "") if begun is None else (held[: begun.start()], held[begun.start() :])
-        if ready:
-            yield quoted(ready, facts)
-    if held:
-        yield quoted(held, facts)
+        end = len(held) if begun is None else begun.start()
+        self._held = held[end:]
+        return quoted(held[:end], self._facts)
+
+    def rest(self) -> str:
+        """What was held back, at the end of the reply."""
+        held, self._held = self._held, ""
+        return quoted(held, self._facts)

@@ -1,42 +1,33 @@
-"""Facts quoted by their id, whole and while a reply is being written."""
+"""Facts quoted by their id, in whole replies and in those still being written."""
 
 from __future__ import annotations
 
 import pytest
 
-from agent.vlm.prompt import read_answer
-from agent.vlm.quotes import quoted, quoting
+from agent.vlm.quotes import Quoting, quoted
 
-FACTS = {"F1": "A crack is a thin dark line.", "F12": "Cracks come from cooling too fast"}
+FACTS = {"F1": "Dull tools tear it.", "F2": "It leaks\nunder pressure."}
 
 
 @pytest.mark.parametrize(
-    ("reply", "says"),
+    ("reply", "whole"),
     [
-        ("If it is the defect crack: [F12].", "If it is the defect crack: Cracks come from cooling too fast [F12]."),
-        ("One: [F1]. Two:[F12].", "One: A crack is a thin dark line [F1]. Two: Cracks come from cooling too fast [F12]."),
-        ("It has the look of crack [F1][E2].", "It has the look of crack [F1][E2]."),
-        ("Cause: [F3].", "Cause: [F3]."),
-        ("The photo does not allow an answer: there is none [F1].", "The photo does not allow an answer: there is none [F1]."),
-        ("At 12:30 [E1]", "At 12:30 [E1]"),
-        ("Ends with :", "Ends with :"),
-        ("", ""),
+        ("The usual cause: [F1].", "The usual cause: Dull tools tear it [F1]."),
+        ("What it does: [F2]. So it is.", "What it does: It leaks under pressure [F2]. So it is."),
+        ("The cause is known [F1].", "The cause is known [F1]."),
+        ("The usual cause: [F9].", "The usual cause: [F9]."),
+        ("The usual cause: it is old [F1].", "The usual cause: it is old [F1]."),
+        ("So: ", "So: "),
     ],
-)  # fmt: skip
-def test_an_id_behind_a_colon_is_told_in_full(reply: str, says: str) -> None:
-    assert quoted(reply, FACTS) == says
+)
+def test_a_pointer_becomes_the_facts_own_words(reply: str, whole: str) -> None:
+    assert quoted(reply, FACTS) == whole
     for size in (1, 2, 3, 7):
-        pieces = [reply[i : i + size] for i in range(0, len(reply), size)]
-        assert "".join(quoting(pieces, FACTS)) == says
+        writing = Quoting(FACTS)
+        pieces = [writing.add(reply[at : at + size]) for at in range(0, len(reply), size)]
+        assert "".join(pieces) + writing.rest() == whole
 
 
-def test_the_text_comes_as_soon_as_it_is_clear() -> None:
-    stream = quoting(iter(["If it", " is crack", ": ", "[F1]", "."]), FACTS)
-    assert next(stream) == "If it"
-    assert next(stream) == " is crack"
-    assert next(stream) == ": A crack is a thin dark line [F1]"
-
-
-def test_each_fact_stays_one_sentence_that_names_it() -> None:
-    _, sentences = read_answer(quoted("If it is crack: [F12]. If it is dent: [F1].", FACTS))
-    assert [s.cites for s in sentences] == [("F12",), ("F1",)]
+def test_nothing_is_held_back_that_is_no_pointer() -> None:
+    writing = Quoting(FACTS)
+    assert writing.add("It is in the centre [E1]. ") == "It is in the centre [E1]. "

@@ -115,6 +115,19 @@ def test_facts_that_are_looked_up_can_be_cited(monkeypatch: pytest.MonkeyPatch, 
     assert len({fact.id for fact in turn.facts}) == len(turn.facts) > 0
 
 
+def test_a_fact_is_quoted_in_the_reply_and_while_it_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use(monkeypatch, scripted(*INSPECTION, ("The usual cause: [F2].", None)), tmp_path)
+    session = begun(tmp_path)
+    list(session.inspect())
+    *events, reply = session.stream("What causes it?")
+    assert isinstance(reply, Reply)
+    [fact] = [fact for fact in session.report.facts if fact.id == reply.cites[0]]
+    said = fact.text.rstrip(".")
+    assert reply.turn.steps[0].text == f"The usual cause: {said}."
+    assert reply.turn.steps[0].supported
+    assert "".join(e.text for e in events if isinstance(e, Token)) == f"The usual cause: {said} [F2]."
+
+
 def test_a_second_heat_map_is_against_a_reference_or_a_fitted_detector_that_is_there(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
