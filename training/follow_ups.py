@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.vlm.prompt import DECLINED
+from agent.vlm.tool_calls import read_tool_calls
 from training.preference.scene import PLACES, places_of
+from training.steps import Step, unseen_reply
 from training.story import Story, join, words
+from training.wordings import Kind, ask
+
+OPEN: tuple[Kind, ...] = ("position", "size", "type", "type", "cause", "consequence", "remedy")
+"""What is asked openly about a case whose evidence is complete."""
 
 UNSEEN_PROPERTIES = (
     "weight", "price", "age", "hardness", "temperature", "smell", "electrical resistance", "tensile strength", "batch number",
@@ -36,9 +41,9 @@ def unseen_question(story: Story, properties: Sequence[str] = UNSEEN_PROPERTIES)
     """A question that the photo does not allow to be answered, and the reply that says so."""
     if properties is UNSEEN_PROPERTIES and story.rng.random() < 0.3:
         side = story.say(*UNSEEN_SIDES)
-        return story.say(*_SIDE_FRAMES).format(side), f"{DECLINED}: the {side} cannot be seen in it."
+        return story.say(*_SIDE_FRAMES).format(side), unseen_reply(side)
     name = story.say(*properties)
-    return story.say(*_FRAMES).format(name), f"{DECLINED}: the {name} cannot be seen in it."
+    return story.say(*_FRAMES).format(name), unseen_reply(name)
 
 
 def another_question(story: Story, types: Sequence[str]) -> tuple[str, str]:
@@ -55,33 +60,15 @@ def another_question(story: Story, types: Sequence[str]) -> tuple[str, str]:
 
 
 def open_question(story: Story) -> tuple[str, str]:
-    """Where, how large, of what kind, whence, with what effect, what to do."""
-    case, name = story.case, words(story.type or "")
-    place = story.say("Where is the defect?", "Where is it?", "In which part of the image is the defect?")
-    size = story.say("How large is it?", "What size is the defect?", "How big is the region?")
-    kind = story.say("What kind of defect is it?", "Which defect is it?", "What is it?", "Of what type is the defect?")
-    cause = story.say("What causes it?", "What is the likely cause?", "Where does such a defect come from?")
-    effect = story.say("What does it do to the part?", "Why does it matter?", "What is the consequence?")
-    remedy = story.say("What should be done?", "What do you recommend?", "How is it put right?")
-    question = story.say(place, size, kind, kind, cause, effect, remedy)
-    if not case.anomalous:
-        return question, join(story.heat(), story.quiet())
-    if question == place:
-        return question, join(story.where() if story.hit else story.heat(), story.against())
-    if question == size:
-        if "measure" in story.values and story.hit:
-            return question, join(story.size(), story.shape())
-        return question, f"{DECLINED}: no region of it was measured."
-    facts = {cause: "cause", effect: "impact", remedy: "remedy"}
-    cite = story.by.get((story.type, facts.get(question, "")))
-    if cite is None:
-        return question, story.kind()
-    said = {
-        cause: (f"The usual cause of {name} is in the facts [{cite}].", f"For {name} the facts give the cause [{cite}]."),
-        effect: (f"What {name} does to the part is in the facts [{cite}].", f"For {name} the facts give the effect [{cite}]."),
-        remedy: (f"The remedy for {name} is in the facts [{cite}].", f"For {name} the facts say what to do [{cite}]."),
-    }  # fmt: skip
-    return question, join(story.kind(), story.say(*said[question]))
+    """Where, how large, of what kind, whence, with what effect, what to do, as far as what was found answers it."""
+    chosen = OPEN[int(story.rng.integers(len(OPEN)))]
+    kinds: tuple[Kind, ...] = (chosen, "position")
+    for kind in kinds:
+        asked = ask(kind, story.rng, None, None)
+        reply = Step(story, asked, bool(story.case.references)).reply()
+        if not read_tool_calls(reply)[0]:
+            break
+    return asked.question, reply
 
 
 def closed_question(story: Story, types: Sequence[str]) -> tuple[str, str]:

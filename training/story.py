@@ -43,9 +43,14 @@ class Story:
     """The sentences that can be said truly about one case."""
 
     def __init__(self, case: Case, looks: Sequence[Look], facts: Sequence[NumberedFact], rng: Rng) -> None:
-        self.case, self.rng = case, rng
-        self.ids = {look.tool: f"E{i}" for i, look in enumerate(looks, 1)}
-        self.values = {look.tool: look.values for look in looks}
+        self.case, self.rng, self.facts = case, rng, facts
+        self.looks = [(f"E{i}", look) for i, look in enumerate(looks, 1)]
+        """With the ids by which they are cited; further looks of a session stand behind those of the inspection."""
+        self.ids: dict[str, str] = {}
+        self.values: dict[str, dict[str, Any]] = {}
+        for id, look in self.looks:
+            self.ids.setdefault(look.tool, id)
+            self.values.setdefault(look.tool, look.values)
         self.by = {(f.defect_type, f.kind): f.alias for f in facts}
         self.described = list(dict.fromkeys(f.defect_type for f in facts if f.kind == "defect" and f.defect_type))
         self.object = next((f.alias for f in facts if f.kind == "object"), None)
@@ -83,30 +88,42 @@ class Story:
             f"No region stands out in the heat map, which is {level} [{id}].",
         )
 
-    def where(self) -> str:
-        """Where the strongest region is."""
-        found, id = self.values["heatmap"]["regions"][0], self.ids["heatmap"]
-        return self.say(f"It is in the {found['place']} [{id}].", f"It lies in the {found['place']} [{id}].")
+    def where(self, place: str | None = None) -> str:
+        """Where the strongest region is; `place`, where the prompt names another than its middle."""
+        found, id = place or self.values["heatmap"]["regions"][0]["place"], self.ids["heatmap"]
+        return self.say(f"It is in the {found} [{id}].", f"It lies in the {found} [{id}].")
 
-    def size(self) -> str:
-        """How large the strongest region is, in the words of its measurement."""
-        found, id = self.values["measure"], self.ids["measure"]
+    def look(self, tool: str, *places: str) -> tuple[str, dict[str, Any]] | None:
+        """The last look that a tool took at one of the places, or its first of all where none is named: id and values."""
+        taken = [(id, look.values) for id, look in self.looks if look.tool == tool]
+        if not places:
+            return taken[0] if taken else None
+        there = [(id, values) for id, values in taken if values.get("place") in places]
+        return there[-1] if there else None
+
+    def size(self, *places: str) -> str:
+        """How large the region is, in the words of its measurement."""
+        if (look := self.look("measure", *places)) is None:
+            return ""
+        id, found = look
         size = f"{found['length_px']:.0f} by {found['width_px']:.0f} px"
+        if "length_mm" in found:
+            size = f"{found['length_mm']:.2f} by {found['width_mm']:.2f} mm"
         return self.say(f"It measures {size} [{id}].", f"Its size is {size} [{id}].")
 
-    def shape(self) -> str:
-        if "measure" not in self.values:
+    def shape(self, *places: str) -> str:
+        if (look := self.look("measure", *places)) is None:
             return ""
-        found, id = self.values["measure"], self.ids["measure"]
+        id, found = look
         return self.say(
             f"The region is {found['shape']} and {found['tone']} its surround [{id}].",
             f"It is {found['shape']} and {found['tone']} its surround [{id}].",
         )
 
-    def against(self) -> str:
-        if "compare" not in self.values:
+    def against(self, *places: str) -> str:
+        if (look := self.look("compare", *places)) is None:
             return ""
-        ratio, id = self.values["compare"]["ratio"], self.ids["compare"]
+        id, ratio = look[0], look[1]["ratio"]
         if ratio >= 2:
             return self.say(
                 f"Nothing in the reference looks like it [{id}].", f"The reference shows nothing of the kind [{id}]."

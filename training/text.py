@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+
+import numpy as np
 
 from agent.vlm.prompt import VERDICT_QUESTION, NumberedFact, Plan, Views, plan_reply, plan_text, question_text
 from training.draw.families import BY_NAME
@@ -10,10 +13,15 @@ from training.draw.noise import Rng
 from training.draw.scene import Case
 from training.fact_index import FactIndex, numbered
 from training.follow_ups import another_question
+from training.sessions import Sessions
 from training.story import Looks, Story
 
-SHARE = {"screen": 0.4, "plan": 0.3, "alone": 0.5, "judge": 0.6, "suspect": 0.9, "verdict": 0.7, "question": 0.5}
-"""How often each task is written for a case, on average."""
+SHARE = {
+    "screen": 0.4, "plan": 0.3, "alone": 0.5, "judge": 0.6, "suspect": 0.9, "verdict": 0.7, "question": 0.5, "follow_up": 7.0,
+}  # fmt: skip
+"""How many rows of each task are written for a case, on average."""
+SESSIONS = 5
+"""Questions of sessions about a case; each takes nearly one row and a half, since tools are called."""
 DEFECTS = 8
 """Descriptions of defects among which the model looks for the one it sees."""
 TASKS = tuple(SHARE)
@@ -27,6 +35,8 @@ class Example:
     reply: str
     views: Views
     task: str
+    close_up: np.ndarray | None = None
+    """(H, W, 3) uint8, where it is another than that of the case."""
 
 
 @dataclass
@@ -36,10 +46,12 @@ class Writer:
     facts: FactIndex
     shown: bool = True
     """Facts are put before the model, as words."""
+    tasks: Collection[str] = TASKS
+    """Sessions take long to write, and are left out where they are not asked for."""
 
     def examples(self, case: Case, found: Looks, rng: Rng) -> list[Example]:
-        """Some of: a plan, the verdict from the photos alone, from evidence or from facts alone, a suspicion, and the verdict
-        and another question over all of it."""
+        """Some of: a plan, the verdict from the photos alone, from evidence or from facts alone, a suspicion, the verdict and
+        another question over all of it, and questions of sessions with the tool calls that they take."""
         references = len(case.references)
         evidence = [(f"E{i}", look.summary) for i, look in enumerate(found.looks, 1)]
         near, close = Views(references), Views(references, found.close_up is not None)
@@ -49,7 +61,7 @@ class Writer:
         def add(task: str, text: str, reply: str, views: Views) -> None:
             out.append(Example(text, reply, views, task))
 
-        wanted = {task: rng.random() < share for task, share in SHARE.items()}
+        wanted = {task: rng.random() < share for task, share in SHARE.items() if task != "follow_up"}
         if wanted["screen"]:
             seen = Story(case, found.looks, [], rng).seen()
             add("screen", question_text(VERDICT_QUESTION, [], evidence), seen, close)
@@ -75,6 +87,11 @@ class Writer:
         if wanted["question"]:
             question, reply = another_question(story, self._types(case))
             add("question", question_text(question, facts, evidence), reply, close)
+        # Behind all others, and with its own share, so that the rest is told as it was before there were sessions.
+        if "follow_up" in self.tasks and found.looks and found.looks[0].tool == "heatmap":
+            sessions = Sessions(self.facts, DEFECTS, self.shown)
+            for step in (step for _ in range(SESSIONS) for step in sessions.session(case, found, rng)):
+                out.append(Example(step.text, step.reply, step.views, "follow_up", step.close_up))
         return out
 
     def _described(self, case: Case, rng: Rng) -> list[NumberedFact]:

@@ -102,6 +102,18 @@ def test_text_alone_carries_no_images_and_only_the_tasks_asked_for(kept: Path) -
         assert [part["type"] for part in r["prompt"][-1]["content"]] == ["text"]
 
 
+def test_some_tasks_may_be_told_without_photos_each_batch_of_one_sort(kept: Path) -> None:
+    from training.sfe.rows import Telling
+
+    telling = Telling(True, ("screen", "verdict"), 1, unseen=("screen",))
+    made = list(islice(rows_of(kept, telling=telling, batch=3), 48))
+    for r in made:
+        assert bool(r["images"]) == (r["task"] == "verdict")
+    for at in range(0, 48, 3):
+        assert len({bool(r["images"]) for r in made[at : at + 3]}) == 1
+    assert {r["task"] for r in made} == {"screen", "verdict"}
+
+
 def test_rows_of_a_batch_are_of_like_length(kept: Path) -> None:
     made = list(islice(rows_of(kept, batch=4), 32))
     lengths = np.array([len(r["prompt"][-1]["content"][-1]["text"]) for r in made]).reshape(8, 4)

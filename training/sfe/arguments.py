@@ -24,6 +24,12 @@ class SfeArguments:
         default=True, metadata={"help": "False: text alone, to learn to read evidence and facts before looking."}
     )
     tasks: list[str] = field(default_factory=lambda: list(TASKS), metadata={"help": "Which kinds of rows to learn."})
+    tasks_without_images: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Of these, told without photos, which takes a third of the time, though others are told with them."
+        },
+    )
     tellings: int = field(default=1, metadata={"help": "How often the text of each drawn case is written anew."})
     exam_cases: int = field(default=0, metadata={"help": "Drawn cases of the validation split to judge by; 0: none."})
     exam_dir: str = field(default="runs/exam", metadata={"help": "Folder of the cases to judge by."})

@@ -36,6 +36,8 @@ class Telling:
     times: int
     facts: bool = True
     references: bool = True
+    unseen: tuple[str, ...] = ()
+    """Tasks told without photos though others are told with them."""
 
     @property
     def rows(self) -> float:
@@ -82,7 +84,7 @@ def rows(
     cases = load_from_disk(folder)
     if not telling.images:
         cases = cases.remove_columns(list(PHOTOS))
-    writer, taken = Writer(FactIndex(shipped_pack()), telling.facts), skip + shards[0]
+    writer, taken = Writer(FactIndex(shipped_pack()), telling.facts, telling.tasks), skip + shards[0]
     pool: list[dict[str, Any]] = []
     while True:
         around, position = divmod(taken, len(cases))
@@ -92,10 +94,23 @@ def rows(
         pool += case_rows(case, found, writer, rng, telling)
         taken += streams
         if len(pool) >= POOL * batch:
-            pool = sorted(pool[: POOL * batch], key=lambda row: len(row["prompt"][-1]["content"][-1]["text"]))
-            for i in rng.permutation(POOL):
-                yield from pool[i * batch : (i + 1) * batch]
-            pool = []
+            batches, pool = _batches(pool, batch, rng)
+            for i in rng.permutation(len(batches)):
+                yield from batches[i]
+
+
+def _batches(
+    pool: list[dict[str, Any]], batch: int, rng: Rng
+) -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
+    """Batches of rows of like length, photos in all of them or in none, and the rows that are left."""
+    batches, left = [], []
+    for some in ([row for row in pool if row.get("images")], [row for row in pool if not row.get("images")]):
+        mixed = [some[i] for i in rng.permutation(len(some))]
+        whole = len(mixed) // batch * batch
+        even = sorted(mixed[:whole], key=lambda row: len(row["prompt"][-1]["content"][-1]["text"]))
+        batches += [even[i : i + batch] for i in range(0, whole, batch)]
+        left += mixed[whole:]
+    return batches, left
 
 
 def case_rows(case: Case, found: Looks, writer: Writer, rng: Rng, telling: Telling) -> Iterator[dict[str, Any]]:
@@ -105,7 +120,10 @@ def case_rows(case: Case, found: Looks, writer: Writer, rng: Rng, telling: Telli
     for _ in range(telling.times):
         for example in writer.examples(case, found, rng):
             if example.task in telling.tasks:
-                yield row(example, case, found, telling.images)
+                seen = telling.images and example.task not in telling.unseen
+                made = row(example, case, found, seen)
+                # Rows of one stream have the same columns.
+                yield made if seen or not telling.images else made | {"images": []}
 
 
 def row(example: Example, case: Case, found: Looks, images: bool = True) -> dict[str, Any]:
@@ -113,8 +131,9 @@ def row(example: Example, case: Case, found: Looks, images: bool = True) -> dict
     photos: list[Photo] = []
     if images:
         photos = [case.test, *case.references[: example.views.references]]
-        if example.views.close_up and found.close_up is not None:
-            photos.append(found.close_up)
+        close_up = found.close_up if example.close_up is None else example.close_up
+        if example.views.close_up and close_up is not None:
+            photos.append(close_up)
     return conversation(example.text, example.reply, photos, example.views if images else None) | {
         "task": example.task,
         "anomalous": case.anomalous,

@@ -50,7 +50,7 @@ def train_sfe(
         RecipeError: a recipe that cannot be used, or that names a model or an encoder that is not there.
     """
     arguments, models, run = parse((SfeArguments, ModelConfig, SFTConfig), config, overrides)
-    if unknown := set(arguments.tasks) - set(TASKS):
+    if unknown := {*arguments.tasks, *arguments.tasks_without_images} - set(TASKS):
         raise RecipeError(f"tasks {sorted(unknown)!r}: no such tasks; there are {list(TASKS)}")
     eye = shipped("sage-eye") if arguments.eye is None else Path(arguments.eye)
     if not (eye / "config.json").is_file():
@@ -80,8 +80,9 @@ def train_sfe(
         model.model.fact_fusion.requires_grad_(False)
     peft, done = adapters(models, model), checkpoints(out)
     telling = Telling(
-        arguments.images, tuple(arguments.tasks), arguments.tellings, arguments.facts, arguments.references
-    )
+        arguments.images, tuple(arguments.tasks), arguments.tellings, arguments.facts, arguments.references,
+        tuple(arguments.tasks_without_images),
+    )  # fmt: skip
     if cases is None:
         images = None if arguments.images_dir is None else Path(arguments.images_dir)
         rows: Any = adpl_rows(
