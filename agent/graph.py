@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from langgraph.graph import END, START, StateGraph
 
@@ -18,7 +18,7 @@ from agent.conversation import ReviewRule
 from agent.fusion import Fusion
 from agent.nodes import Knowledge, Nodes
 from agent.person import PersonNodes
-from agent.state import InspectionState
+from agent.state import InspectionState, Update
 from tools.images import ImageStore
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from agent.model import Vlm
 
-Update = dict[str, Any]
 STEPS = 200
 """Of the graph at one go; its own budgets end it long before."""
 

@@ -15,7 +15,7 @@ from agent.gather import ASK_PERSON, CLOSE_LOOKS, FAILURES, call, take_looks
 from agent.model import REFUSED
 from agent.person import next_look
 from agent.report import Answer, ReasoningStep, Verdict
-from agent.state import InspectionState
+from agent.state import InspectionState, Update
 from agent.verify import problems_of, verdict_problems
 from agent.vlm.chat import probability_true
 from agent.vlm.prompt import (
@@ -52,7 +52,6 @@ LOOKED = 4
 """Pieces of evidence that a follow-up question sees from those before it."""
 REMEMBERED = 6
 """Turns in the state; a model that follows instructions reads them."""
-Update = dict[str, Any]
 
 
 class Knowledge(FactSource, Protocol):

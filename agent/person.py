@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from langgraph.types import interrupt
 
 from agent.conversation import Acceptance, Correction, Pause, ReviewRule
 from agent.findings import build_findings, severity_of
 from agent.report import Finding, Scores
-from agent.state import InspectionState
+from agent.state import InspectionState, Update
 from agent.vlm.prompt import one_line
 from tools.evidence import Evidence
 from tools.images import ImageStore
 from tools.regions import place_of_box
-
-Update = dict[str, Any]
 
 
 class PersonNodes:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import operator
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from agent.conversation import Acceptance, Call, Correction, Turn
 from agent.report import Depth, Finding, ReasoningStep, Verdict
 from agent.vlm.prompt import Plan
 from knowledge.facts import Fact
 from tools.evidence import Evidence
+
+Update = dict[str, Any]
+"""What a node changes."""
 
 
 def _merged(old: dict[str, float], new: dict[str, float]) -> dict[str, float]:
