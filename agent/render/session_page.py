@@ -68,7 +68,7 @@ def session_html(
         "session.html.j2",
         "report.css",
         "session.css",
-        report=report,
+        report=report.model_copy(update={"answer": None}) if turns else report,  # it stands among the questions
         address="",
         anchors=anchors,
         titles=titles,

@@ -147,3 +147,9 @@ def test_a_report_without_pictures_shows_the_photo_where_it_is_kept(known: bool)
     assert "Questions" not in page.text
     assert "None" not in page.text
     assert page.text.startswith("Session, normal: plate.png")
+
+
+def test_the_last_answer_stands_among_the_questions_alone() -> None:
+    page = page_of()
+    assert 'id="answer"' not in page
+    assert 'id="answer"' in session_html(hostile_report(), [], [], None, picture)
