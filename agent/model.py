@@ -44,6 +44,8 @@ class Vlm:
 
     caveat: str | None = None
     """What is known against the kinds of defect it names, for the report."""
+    answers_caveat: str | None = None
+    """What is known against its answers to questions besides the verdict."""
     failures: tuple[type[Exception], ...] = ()
     """What the chat model raises when it gives no answer."""
     refusals: tuple[type[Exception], ...] = ()
@@ -188,6 +190,7 @@ def _local(model: str | None) -> Vlm:
         folder if folder.is_dir() else None,
         follows_instructions=side is None,
         caveat=trained.get("caveat"),
+        answers_caveat=trained.get("answers_caveat"),
     )
 
 

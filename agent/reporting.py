@@ -50,6 +50,8 @@ def report_of(
     named = any(finding.defect_type != UNCLASSIFIED for finding in values["findings"])
     warnings = [line for line in values["warnings"] if named or line != vlm.caveat]
     last = turns[-1] if turns else None
+    if last is not None and vlm.answers_caveat:
+        warnings.append(vlm.answers_caveat)
     unheld = [step.text for step in last.steps if not step.supported] if last else []
     report = InspectionReport(
         id=id or new_id(now),

@@ -65,12 +65,13 @@ class Chat:
         """
         self.to.lines(("Session", "dim"), (self.session.id, "cyan"))
         if self.inspect():
+            self._notes()
             self.to.lines((_HINT, "dim"))
 
     def go_on(self) -> None:
         """A session from before: what happened to it, the last turns, and what was cut off. Raises InputError."""
         self.to.lines(("Session", "dim"), (self.session.id, "cyan"), ("goes on", "dim"))
-        self.to.rows((("!", "bold yellow"), [(note, "")]) for note in self.session.notes)
+        self._notes()
         if not self.inspect(again=True):
             return
         turns, corrections = self.session.turns(), self.session.corrections
@@ -86,6 +87,9 @@ class Chat:
         elif self.session.pause is not None:
             showing.print_pause(self.session.pause, self.to)
         self.to.lines((_HINT, "dim"))
+
+    def _notes(self) -> None:
+        self.to.rows((("!", "bold yellow"), [(note, "")]) for note in self.session.notes)
 
     def run(self) -> None:
         """Read lines until there are no more or the person leaves."""

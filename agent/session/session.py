@@ -144,7 +144,7 @@ class Session:
         tools: Sequence[BaseTool],
     ) -> None:
         self.info, self.inspector, self._tools = info, inspector, tools
-        self.notes: list[str] = []
+        self.notes = [inspector.vlm.answers_caveat] if inspector.vlm.answers_caveat else []
         """What a person should know of how the session goes on."""
         root = sessions_root(inspector.home)
         self._folder = SessionFolder(root, info.id)
