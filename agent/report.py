@@ -108,7 +108,7 @@ class ModelInfo(_Part):
     revision: str
     """Version, or the first 12 hex digits of the weights' SHA-256."""
     stage: str
-    """`sft`, `sfe`, `edpo`, or `external` for a model this project did not train."""
+    """`sfe`, `edpo`, or `external` for a model this project did not train."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 STAGES = {
-    "sft": ("Supervised fine-tuning with self-guided fact enhancement", "rows"),
+    "sfe": ("Supervised fine-tuning with self-guided fact enhancement", "rows"),
     "edpo": ("Entropy-aware direct preference optimisation", "questions"),
 }
 """Each stage of the method in words, and what its batches are made of."""

@@ -98,7 +98,7 @@ def hostile_report(**changes: object) -> InspectionReport:
         ],
         heatmap=f"out/{SCRIPT}.png",
         overlay=f"out/{MARKUP}.png",
-        model=ModelInfo(name=f"nano{SCRIPT}", revision="0.1.0", stage="sft"),
+        model=ModelInfo(name=f"nano{SCRIPT}", revision="0.1.0", stage="sfe"),
         timings={f"load{SCRIPT}": 12.0, "reason": 1500.0},
         warnings=[f"warning {SCRIPT} {ANSI}"],
     )

@@ -114,7 +114,7 @@ def train_sfe(
         if models.model_name_or_path is not None:  # Its sizes are its own, whatever the defaults say.
             for setting in OF_A_NEW_MODEL:
                 del settings[setting]
-        write_card(folder, "sft", settings, models, trainer, data, trained=trained, resumed=bool(done))
+        write_card(folder, "sfe", settings, models, trainer, data, trained=trained, resumed=bool(done))
     return folder
 
 
