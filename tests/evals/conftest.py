@@ -137,7 +137,7 @@ class FakeInspector:
             scores=Scores(detector=score * 0.9, vlm=self.vlm),
             confidence=0.9,
             findings=[finding] if found else [],
-            model=ModelInfo(name="fake", revision=self.revision, stage="sft"),
+            model=ModelInfo(name="fake", revision=self.revision, stage="sfe"),
         )
         report.keep_pictures(Pictures(photo, (), heat.astype(np.float32)))
         return report

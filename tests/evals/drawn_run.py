@@ -17,7 +17,7 @@ from evals.results import Results, Run, build
 from evals.samples import write_samples
 
 SIDE = 48
-MODEL = ModelInfo(name="fake", revision="1", stage="sft")
+MODEL = ModelInfo(name="fake", revision="1", stage="sfe")
 
 
 def outcome(id: str = "test/crack/0.png", label: Any = 1, **changes: Any) -> Outcome:

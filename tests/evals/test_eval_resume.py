@@ -169,7 +169,7 @@ def test_no_more_than_so_many_are_inspected_at_once(fake: Fake, make_folder: Mak
 
 
 def _outcome(id: str) -> Outcome:
-    model = {"name": "fake", "revision": "1", "stage": "sft"}
+    model = {"name": "fake", "revision": "1", "stage": "sfe"}
     return Outcome.model_validate({
         "id": id, "category": "plates", "label": 0, "defect_type": "good", "verdict": "normal", "score": 0.1,
         "detector": None, "vlm": None, "boxes": [], "map": "m.npz", "hit": None, "detector_hit": None,

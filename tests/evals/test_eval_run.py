@@ -75,7 +75,7 @@ def test_results_json_has_the_shape_of_the_contract(fake: Fake, make_folder: Mak
     assert read["per_category"]["stain"]["metrics"]["pro"]["reason"] == "no anomalous image with a mask"
     assert {"seconds", "images_per_second", "tokens"} <= set(read["cost"])
     assert read["cost"]["tokens"] is None
-    assert read["model"] == {"name": "fake", "revision": "1", "stage": "sft"}
+    assert read["model"] == {"name": "fake", "revision": "1", "stage": "sfe"}
     assert "inspect-ai" in read["environment"]
     assert any("2 anomalous photos have no mask" in note for note in read["notes"])
     assert Results.model_validate(read).n == 10

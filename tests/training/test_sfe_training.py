@@ -96,7 +96,7 @@ def test_the_losses_are_finite(run: SimpleNamespace) -> None:
 
 def test_the_card_says_how_it_was_trained(run: SimpleNamespace, eye: Path) -> None:
     card = json.loads((run.folder / "training.json").read_text())
-    assert (card["stage"], card["steps"], card["width"]) == ("sft", 2, 32)
+    assert (card["stage"], card["steps"], card["width"]) == ("sfe", 2, 32)
 
 
 def test_the_result_loads_through_the_auto_classes_and_answers(run: SimpleNamespace) -> None:
@@ -376,7 +376,7 @@ def test_an_internvl_learns_from_ranked_answers_in_full_or_by_adapters(
     assert bool(words) is not lora
     assert not list(folder.glob("*.bin"))
     card = json.loads((folder / "training.json").read_text())
-    assert card["stage"] == "sft"
+    assert card["stage"] == "sfe"
     assert card["trained"] == ["multi_modal_projector", "fact_fusion", "language_model"]
     assert card["lora"] == ({"rank": 4, "alpha": 32} if lora else None)
     assert len(card["data"]["digest"]) == 64
