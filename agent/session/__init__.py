@@ -1,8 +1,8 @@
 """Investigation sessions: an inspection, questions about it, a person's corrections; kept, resumed, forked, exported.
 
-    session ─► thread (runs the graph) ─► checkpoints (finished steps)
-       ├────► files (card and pictures)     steps (what is told while it works)
-       └────► corrections (checked), memory (past cases); corrected (for training)
+session ─► thread (runs the graph) ─► checkpoints (finished steps)
+   ├────► files (card and pictures)     steps (what is told while it works)
+   └────► corrections (checked), memory (past cases); corrected (for training)
 """
 
 from __future__ import annotations
