@@ -104,7 +104,7 @@ def _add_answer(
     evidence: dict[str, str],
 ) -> None:
     """Add a corrected answer, and what the agent looked up and looked at for the one it stands for."""
-    from agent.gather import ASK_PERSON
+    from agent.person import ASK_PERSON
     from agent.vlm.prompt import VERDICT_QUESTION
     from training.rank.corrections import CorrectedAnswer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.tools import BaseTool, ToolException, tool
+from langchain_core.tools import BaseTool, ToolException
 from pydantic import ValidationError
 
 from agent.vlm.prompt import one_line
@@ -87,12 +87,3 @@ def _refuse_twice(name: str, arguments: dict[str, Any], before: Mapping[str, Evi
     for id, item in before.items():
         if (item.tool, item.arguments) == (name, arguments):
             raise ToolError(f"was called with these arguments before; what it found is [{id}]")
-
-
-@tool
-def ask_person(question: str) -> str:
-    """Ask the person a question that neither the photo nor the facts can answer, such as how the part is used."""
-    raise NotImplementedError("the graph waits for the person instead")
-
-
-ASK_PERSON = ask_person.name

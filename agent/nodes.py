@@ -6,14 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from langgraph.types import interrupt
-
-from agent.conversation import Call, Pause, Turn
+from agent.conversation import Call, Turn
 from agent.findings import UNCLASSIFIED, build_findings
 from agent.fusion import Fusion
-from agent.gather import ASK_PERSON, CLOSE_LOOKS, FAILURES, call, take_looks
+from agent.gather import CLOSE_LOOKS, FAILURES, call, take_looks
 from agent.model import REFUSED
-from agent.person import next_look
+from agent.person import ASK_PERSON, next_look
 from agent.report import Answer, ReasoningStep, Verdict
 from agent.state import InspectionState, Update
 from agent.verify import problems_of, verdict_problems
@@ -130,9 +128,7 @@ class Nodes:
             notes.append(f"Calls that failed:{framed}")
         # A model that was not trained to act on failed calls would make the same one again.
         may_call = not critique and (self.vlm.follows_instructions or not state.get("failed"))
-        # Before the verdict nobody is asked: there is nothing yet that they could be shown.
-        known = [tool for tool in self.tools.values() if not (first and tool.name == ASK_PERSON)]
-        offered = known if may_call and state.get("called", 0) < MAX_CALLS else []
+        offered = list(self._tools(state).values()) if may_call and state.get("called", 0) < MAX_CALLS else []
         reply = self._ask(state, text, close_up=True, critique="\n".join(notes), tools=offered)
         if (why := reply.response_metadata.get(REFUSED)) and "asked" not in state:
             update["warnings"] = [
@@ -279,14 +275,12 @@ class Nodes:
         fresh = state.get("fresh") or []
         asked = sum(e.tool == "query_facts" for e in [*state["evidence"], *fresh]) + state.get("lookups", 0)
         id = f"Q{asked + 1}" if wanted.name == "query_facts" else f"E{next_look(state)}"
-        if wanted.name == ASK_PERSON and wanted.name in self.tools:
-            question = one_line(str(wanted.arguments.get("question", "")))[:500]
-            told = one_line(str(interrupt(Pause(kind="question", text=question).model_dump())))
-            return Evidence(
-                id=id, tool=ASK_PERSON, arguments={"question": question}, summary=f"The person says: {told}"
-            )
         before = self._evidence(state) | {e.id: e for e in fresh if e.tool == "query_facts"}
-        return call(self.tools, wanted.name, wanted.arguments, id, before)
+        return call(self._tools(state), wanted.name, wanted.arguments, id, before)
+
+    def _tools(self, state: InspectionState) -> dict[str, BaseTool]:
+        """Those the model may call. Before the verdict nobody is asked: there is nothing yet that they could be shown."""
+        return {name: tool for name, tool in self.tools.items() if "verdict" in state or name != ASK_PERSON}
 
     def _known(self, state: InspectionState) -> tuple[list[tuple[str, str]], list[NumberedFact]]:
         """Evidence and facts as they are put before the model."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from langchain_core.tools import tool
 from langgraph.types import interrupt
 
 from agent.conversation import Acceptance, Correction, Pause, ReviewRule
@@ -14,6 +15,18 @@ from agent.vlm.prompt import one_line
 from tools.evidence import Evidence
 from tools.images import ImageStore
 from tools.regions import place_of_box
+
+
+@tool(response_format="content_and_artifact")
+def ask_person(question: str) -> tuple[str, Evidence]:
+    """Ask the person a question that neither the photo nor the facts can answer, such as how the part is used."""
+    asked = one_line(question)[:500]
+    told = one_line(str(interrupt(Pause(kind="question", text=asked).model_dump())))
+    summary = f"The person says: {told}"
+    return summary, Evidence(id="", tool=ASK_PERSON, arguments={"question": question}, summary=summary)
+
+
+ASK_PERSON = ask_person.name
 
 
 class PersonNodes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from agent.conversation import ReviewRule, Turn
 from agent.home import default_home
 from agent.images import InputError, LoadedImage, load_image
 from agent.report import ImageInfo
+from knowledge import StoreError
 from knowledge.folder import replace_file
 from tools.images import ImageStore
 from tools.toolbox import TEST
@@ -77,22 +79,20 @@ class SessionFolder:
             self.path.mkdir(parents=True)
             for id, photo in photos.items():
                 photo.save(self.path / f"{id}.png", compress_level=1)
-            self.write(info)
         except OSError as error:
-            self.remove()
             raise SessionError(
                 f"{self.path}: the session cannot be kept ({error.strerror or error}); make room, or set SAGE_HOME to a "
                 "folder that can be written"
             ) from error
+        self.write(info)
 
     def remove(self) -> None:
         """Take it away again."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def write(self, info: SessionInfo) -> None:
-        """Put this card in place of the last."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        replace_file(self.path / _CARD, info.model_dump_json(indent=1) + "\n")
+        """Put this card in place of the last. Raises `SessionError`."""
+        self._put(_CARD, info.model_dump_json(indent=1))
 
     def read(self) -> SessionInfo:
         """The card. Raises `SessionError`: there is no such session, or it is of another version, or damaged."""
@@ -115,8 +115,14 @@ class SessionFolder:
             raise SessionError(f"session {self.path.name!r}: its {_CARD} cannot be read ({line})") from error
 
     def share(self, turns: Sequence[Turn]) -> None:
-        """Keep the turns that a fork has in common with the session it comes from."""
-        replace_file(self.path / _SHARED, _TURNS.dump_json(list(turns)).decode() + "\n")
+        """Keep the turns that a fork has in common with the session it comes from. Raises `SessionError`."""
+        self._put(_SHARED, _TURNS.dump_json(list(turns)).decode())
+
+    def _put(self, name: str, text: str) -> None:
+        try:
+            replace_file(self.path / name, f"{text}\n")
+        except StoreError as error:
+            raise SessionError(f"{error}; make room, or set SAGE_HOME to a folder that can be written") from error
 
     def shared(self) -> list[Turn]:
         """Those turns; none where it is no fork. Raises `SessionError`: they are damaged."""
@@ -138,7 +144,7 @@ class SessionFolder:
             loaded, more = self._photo(f"reference-{i}", reference)
             references.append(loaded)
             notes += more
-        return photo, references, notes
+        return replace(photo, warnings=tuple(info.notes)), references, notes
 
     def _photo(self, id: str, info: ImageInfo) -> tuple[LoadedImage, list[str]]:
         kept = self.path / f"{id}.png"
@@ -263,5 +269,4 @@ def copied(source: SessionFolder, target: SessionFolder) -> None:
     try:
         shutil.copytree(source.path, target.path, ignore=shutil.ignore_patterns(_CARD, _SHARED, ".*", "shown"))
     except OSError as error:
-        target.remove()
         raise SessionError(f"{target.path}: cannot be copied ({error.strerror or error}); make room") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from langgraph.types import Command
 
 from agent.conversation import REVIEW_RULES, Acceptance, Correction, Pause, ReviewRule, Turn
-from agent.gather import ask_person
 from agent.images import ImageSource, InputError, LoadedImage, load_image
 from agent.inspector import Inspector, check_question, several
+from agent.person import ask_person
 from agent.report import InspectionReport
 from agent.reporting import new_id, report_of
 from agent.session.checkpoints import FILE, open_checkpoints
@@ -93,12 +94,11 @@ class Session:
         )
         pictures = {TEST: photo.pixels} | {f"reference-{i}": r.pixels for i, r in enumerate(references, 1)}
         folder = SessionFolder(sessions_root(inspector.home), info.id)
-        folder.create(info, pictures)
-        try:
+        with ExitStack() as undo:
+            undo.callback(folder.remove)  # what is refused leaves nothing behind
+            folder.create(info, pictures)
             self._begin(inspector, info, photo, references, tools)
-        except BaseException:  # what is refused leaves nothing behind
-            folder.remove()
-            raise
+            undo.pop_all()
 
     @classmethod
     def resume(
@@ -270,7 +270,6 @@ class Session:
         if pause is None or pause.kind != "question":
             raise InputError(f"answer={text[:40]!r}: the agent asks nothing; ask it something with `session.ask(…)`")
         yield from self._run(Command(resume=text))
-        self._remember()  # the question may have been asked on the way to the verdict
 
     def finish(self) -> Iterator[Event]:
         """Go on where a run was cut off; finished steps are not run again."""
@@ -378,16 +377,15 @@ class Session:
             update={"id": new_id(now), "created": now, "forked_from": Fork(session=self.id, turn=at)}
         )
         target = SessionFolder(sessions_root(self.inspector.home), info.id)
-        copied(self._folder, target)
         session = type(self).__new__(type(self))
-        try:
+        with ExitStack() as undo:
+            undo.callback(target.remove)
+            copied(self._folder, target)
             target.share([one for one in self.turns() if one.number <= at])
             session._begin(self.inspector, info, self._setup.photo, self._setup.references, self._tools)
             session._thread.go_on_from(found.values)
             target.write(info)  # last: it counts from now on
-        except BaseException:
-            target.remove()
-            raise
+            undo.pop_all()
         return session
 
     def export(self, path: Path | str) -> Path:

@@ -12,14 +12,14 @@ from langchain_core.tools import tool
 from parts import ScriptedChat, plate, scripted
 from sessions import ALONE, GOOD, INSPECTION, PLAN, SUSPECTS, begun, calls, use
 
-from agent.gather import ask_person
 from agent.images import InputError, load_image
 from agent.inspector import Inspector
-from agent.person import PersonNodes
+from agent.person import PersonNodes, ask_person
 from agent.session import Pause, Session, sessions
 from agent.session.corrected import corrected_cases
 from agent.session.files import SessionError
 from agent.session.thread import Thread
+from knowledge import StoreError
 from tools.images import ImageStore
 
 
@@ -271,3 +271,35 @@ def test_corrections_are_read_without_a_model(monkeypatch: pytest.MonkeyPatch, t
     assert [turn.question for turn in found.turns] == ["Where is it?"]
     assert len(found.corrections) == 2
     assert len(found.evidence) == 4
+
+
+def test_a_model_that_asks_the_person_before_the_verdict_is_told_that_it_cannot(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A call that was not offered was made all the same, and the inspection waited with nothing to show."""
+    vlm = scripted(PLAN, SUSPECTS, ALONE, calls("ask_person", question="Is it a lid?"), (GOOD, 0.9), follows_instructions=True)  # fmt: skip
+    use(monkeypatch, vlm, tmp_path)
+    session = begun(tmp_path)
+    assert session.report.verdict == "anomalous"
+    assert session.pause is None
+    assert any("ask_person: there is no such tool" in line for line in session.report.warnings)
+
+
+def test_a_card_that_cannot_be_written_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(path: Path, content: str) -> None:
+        raise StoreError(f"{path}: cannot be written: No space left on device")
+
+    use(monkeypatch, scripted(), tmp_path)
+    monkeypatch.setattr("agent.session.files.replace_file", full)
+    with pytest.raises(SessionError, match="No space left on device; make room"):
+        begun(tmp_path)
+    assert list((tmp_path / "sessions").glob("*/")) == []
+
+
+def test_how_the_photo_was_read_is_told_after_a_resume_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use(monkeypatch, scripted(), tmp_path)
+    clear = plate(True).convert("RGBA")
+    clear.putpixel((0, 0), (0, 0, 0, 0))
+    id = Session(clear, reference=plate(False), home=tmp_path).id
+    use(monkeypatch, scripted(*INSPECTION), tmp_path)
+    assert "transparent parts were laid over white" in Session.resume(id, home=tmp_path).report.warnings
