@@ -15,6 +15,7 @@ from agent.home import default_home
 from agent.images import ImageSource, InputError, LoadedImage, load_image
 from agent.model import Vlm, load_vlm
 from agent.nodes import Knowledge
+from agent.person import ASK_PERSON
 from agent.report import Depth, InspectionReport
 from agent.reporting import report_of
 from agent.setup import Setup
@@ -28,7 +29,7 @@ from tools.detector import Detector, PatchEncoder, ZeroShotDetector
 from tools.fit import FittedDetector, fit_detector, sample_photos
 from tools.images import ImageStore, ToolError
 from tools.reference import ReferenceDetector
-from tools.toolbox import TEST, Bench, build_tools
+from tools.toolbox import NAMES, TEST, Bench, build_tools
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -331,14 +332,11 @@ class _NoFacts:
         return []
 
 
-OWN_TOOLS = ("ask_person", "compare", "heatmap", "measure", "query_facts", "similar_cases", "zoom")
-
-
 def _check_tools(tools: Sequence[BaseTool]) -> None:
     """Raises `InputError` for a tool of the user's own that cannot be offered."""
     names = [tool.name for tool in tools]
     for tool in tools:
-        if tool.name in OWN_TOOLS:
+        if tool.name in (ASK_PERSON, *NAMES):
             raise InputError(f"tools: {tool.name} is the name of a tool of the agent's own; choose another")
         if names.count(tool.name) > 1:
             raise InputError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-import sqlite3
 import threading
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
@@ -19,7 +18,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from knowledge.errors import StoreError
 from knowledge.facts import describe
-from knowledge.folder import Marker, make_folder, marker_stamp, write_lock
+from knowledge.folder import Marker, database_fault, make_folder, marker_stamp, write_lock
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -108,7 +107,6 @@ class CaseStore:
         self._name = f"cases-{hashlib.sha256(encoder_revision.encode()).hexdigest()[:16]}"
         self._guard = threading.RLock()
         self._held: _Held | None = None
-        self._others = 0
         self._stamp: tuple[int, ...] | None = None
         self._index: tuple[list[PastCase], Array] | None = None
         make_folder(self.path)
@@ -145,7 +143,6 @@ class CaseStore:
                         metadatas=[{_CASE: kept[id][0].model_dump_json(exclude={"similarity"})} for id in batch],
                     )
                 _delete(client, ids, keep=self._name)
-                self._others = _count_others(client, self._name)
             held.update(kept)
 
     def remove(self, id: str) -> bool:
@@ -155,7 +152,6 @@ class CaseStore:
                 return False
             with _opened(self.path) as client:
                 found = _delete(client, [id])
-                self._others = _count_others(client, self._name)
             held.pop(id, None)
             return found
 
@@ -204,12 +200,6 @@ class CaseStore:
         with self._guard:
             return len(self._current())
 
-    def count_others(self) -> int:
-        """How many cases are on record that another encoder saw, and that are not compared. Raises `StoreError`."""
-        with self._guard:
-            self._current()
-            return self._others
-
     def _current(self) -> _Held:
         """The cases as they are on disk now, by id."""
         if self._held is not None and self._stamp == marker_stamp(self.path):
@@ -220,12 +210,11 @@ class CaseStore:
     def _read(self) -> _Held:
         """To be called under the write lock: Chroma's client is not safe for several processes."""
         self._held = self._index = None
-        stamp, held, others = marker_stamp(self.path), _Held(), 0
+        stamp, held = marker_stamp(self.path), _Held()
         if _exists(self.path):
             with _opened(self.path) as client:
-                others = _count_others(client, self._name)
                 held = _read_all(_collection(client, self._name, self.encoder_revision), self.path)
-        self._held, self._others, self._stamp = held, others, stamp
+        self._held, self._stamp = held, stamp
         return held
 
     @contextmanager
@@ -287,8 +276,9 @@ def _opened(folder: Path) -> Iterator[ClientAPI]:
     from chromadb.config import Settings
     from chromadb.errors import ChromaError
 
-    if _exists(folder):
-        _check_database(folder)
+    # Opened to be written: what a killed process left half done is taken back first.
+    if _exists(folder) and (fault := database_fault(folder / _FOLDER / _DATABASE, "rw")) is not None:
+        raise _failed(folder, fault)
     try:
         # `PersistentClient` is declared to return an interface that lacks `close`.
         client = cast("Client", PersistentClient(str(folder / _FOLDER), Settings(anonymized_telemetry=False)))
@@ -342,23 +332,6 @@ def _delete(client: ClientAPI, ids: list[str], *, keep: str | None = None) -> bo
                 other.delete(ids=held)
                 found = True
     return found
-
-
-def _count_others(client: ClientAPI, name: str) -> int:
-    return sum(other.count() for other in client.list_collections() if other.name != name)
-
-
-def _check_database(folder: Path) -> None:
-    # Chroma's own way of failing on a damaged database is at times a panic, which nothing can catch by name.
-    # Opened to be written: what a killed process left half done is taken back first.
-    address = f"{(folder / _FOLDER / _DATABASE).resolve().as_uri()}?mode=rw"
-    try:
-        with closing(sqlite3.connect(address, uri=True, timeout=30.0)) as database:
-            verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise _failed(folder, error) from error
-    if verdict != "ok":
-        raise _failed(folder, verdict)
 
 
 def _failed(folder: Path, reason: object) -> StoreError:

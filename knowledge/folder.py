@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
@@ -50,6 +52,20 @@ class Marker:
     def write(self, folder: Path) -> None:
         """Put this marker in place of the last. Raises `StoreError`."""
         replace_file(folder / _MARKER_FILE, json.dumps(asdict(self)) + "\n")
+
+
+def database_fault(database: Path, mode: Literal["ro", "rw"]) -> object | None:
+    """What is wrong with a SQLite file, None where it is whole.
+
+    Chroma's own way of failing on a damaged one is at times a panic, which nothing can catch by name.
+    """
+    address = f"{database.resolve().as_uri()}?mode={mode}"
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=30.0)) as opened:
+            verdict = opened.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        return error
+    return None if verdict == "ok" else verdict
 
 
 def marker_stamp(folder: Path) -> tuple[int, ...] | None:

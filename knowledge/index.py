@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
@@ -12,7 +10,7 @@ import numpy as np
 
 from knowledge.errors import StoreError
 from knowledge.facts import Fact
-from knowledge.folder import REBUILD_HINT
+from knowledge.folder import REBUILD_HINT, database_fault
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
@@ -52,8 +50,8 @@ class FactIndex:
         from chromadb.config import Settings
         from chromadb.errors import ChromaError
 
-        if cls.exists(folder):
-            _check_database(folder)
+        if cls.exists(folder) and (fault := database_fault(folder / _DATABASE, "ro")) is not None:
+            raise _damaged(folder, fault)
         try:
             # `PersistentClient` is declared to return an interface that lacks `close`.
             client = cast("Client", PersistentClient(str(folder), Settings(anonymized_telemetry=False)))
@@ -167,18 +165,6 @@ def _metadata(fact: Fact) -> Metadata:
         "defect_type": fact.defect_type or "",
         "source": fact.source,
     }
-
-
-def _check_database(folder: Path) -> None:
-    # Chroma's own way of failing on a damaged database is at times a panic, which nothing can catch by name.
-    address = f"{(folder / _DATABASE).resolve().as_uri()}?mode=ro"
-    try:
-        with closing(sqlite3.connect(address, uri=True, timeout=30.0)) as database:
-            verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise _damaged(folder, error) from error
-    if verdict != "ok":
-        raise _damaged(folder, verdict)
 
 
 def _damaged(folder: Path, reason: object) -> StoreError:

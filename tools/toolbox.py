@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TEST = "test"
 """Id of the photo that is inspected."""
+NAMES = ("compare", "heatmap", "measure", "query_facts", "similar_cases", "zoom")
+"""Of every tool that there may be."""
 THRESHOLD = 0.5
 CLOSE_UP = 448
 """Side of a close-up in pixels."""

@@ -27,19 +27,12 @@ def checked_correction(
     answer: str | None,
     turn: int | None,
 ) -> Correction:
-    """The correction; arguments as of `agent.session.Session.correct`.
+    """The correction; arguments by name as of `agent.session.Session.correct`.
 
     Args:
         values: the state, with a verdict.
         size: width and height of the photo in pixels.
         turns: all of them.
-        by: as there.
-        why: as there.
-        verdict: as there.
-        box: as there.
-        defect_type: as there.
-        answer: as there.
-        turn: as there.
 
     Raises:
         InputError: nothing is corrected, or a value does not fit the photo or the other values.

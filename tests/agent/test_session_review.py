@@ -21,6 +21,7 @@ from agent.session.files import SessionError
 from agent.session.thread import Thread
 from knowledge import StoreError
 from tools.images import ImageStore
+from tools.toolbox import NAMES
 
 
 def test_a_question_to_a_screening_is_left_without_an_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -90,6 +91,7 @@ def test_every_array_in_a_tool_schema_says_what_it_holds(monkeypatch: pytest.Mon
             for part in schema:
                 yield from arrays(part)
 
+    assert {tool.name for tool in tools} == set(NAMES)
     found = [array for tool in tools for array in arrays(convert_to_openai_tool(tool))]
     assert len(found) >= 4
     assert all("items" in array and "prefixItems" not in array for array in found)

@@ -61,9 +61,9 @@ def test_an_empty_memory_finds_nothing_and_loads_nothing(tmp_path: Path) -> None
     code = (
         "import sys, numpy as np\nfrom knowledge.cases import CaseStore\n"
         f"store = CaseStore({str(tmp_path / 'cases')!r}, encoder_revision='x')\n"
-        "print(store.nearest(np.ones(3)), store.count(), store.count_others(), 'chromadb' in sys.modules)"
+        "print(store.nearest(np.ones(3)), store.count(), 'chromadb' in sys.modules)"
     )
-    assert run(code).stdout.strip() == "[] 0 0 False"
+    assert run(code).stdout.strip() == "[] 0 False"
 
 
 def test_the_most_alike_come_first_with_their_similarity(store: CaseStore) -> None:
@@ -144,13 +144,13 @@ def test_a_case_can_be_forgotten(store: CaseStore) -> None:
 def test_cases_of_another_encoder_are_kept_and_not_compared(store: CaseStore) -> None:
     store.add_all([(case(0), towards(1, 0)), (case(1), towards(1, 0))])
     other = CaseStore(store.path, encoder_revision="eye 2, of another length")
-    assert (other.nearest(towards(1, 0, 0)), other.count(), other.count_others()) == ([], 0, 2)
+    assert (other.nearest(towards(1, 0, 0)), other.count(), store.count()) == ([], 0, 2)
     # Once the new encoder has seen it too, the old verdict must not come back with the old encoder.
     other.add(case(0, verdict="normal", decided_by="person"), towards(1, 0, 0))
-    assert (other.count(), other.count_others()) == (1, 1)
+    assert (other.count(), store.count()) == (1, 1)
     assert ids(store.nearest(towards(1, 0))) == ["case-1"]
     assert other.remove("case-1")
-    assert (store.count(), store.count_others()) == (0, 1)
+    assert (store.count(), other.count()) == (0, 1)
 
 
 @pytest.mark.parametrize(
