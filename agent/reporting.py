@@ -59,7 +59,7 @@ def report_of(
         image=setup.photo.info(),
         references=[r.info() for r in setup.references],
         category=setup.category or values.get("category"),
-        setting=setup.detector.setting,  # type: ignore[arg-type]
+        setting=values.get("setting") or setup.detector.setting,  # type: ignore[arg-type]
         verdict=values["verdict"],
         anomaly_score=values["anomaly_score"],
         scores=scores_of(values),

@@ -67,5 +67,5 @@ class Setup:
         """The state an inspection starts from."""
         return {
             "image_id": TEST, "reference_ids": list(self.reference_ids), "category": self.family, "question": question,
-            "depth": depth, "evidence": [], "warnings": list(self.notes), "timings": {"load": loaded_ms},
+            "setting": self.detector.setting, "depth": depth, "evidence": [], "warnings": list(self.notes), "timings": {"load": loaded_ms},
         }  # fmt: skip

@@ -25,6 +25,8 @@ class InspectionState(TypedDict, total=False):
     image_id: str
     reference_ids: list[str]
     category: str | None
+    setting: str
+    """Of the detector that the inspection began with."""
     depth: Depth
     plan: Plan
     rounds: int

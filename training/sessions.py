@@ -83,6 +83,8 @@ class Sessions:
             if rng.random() < FAILS:
                 failures[name] = why_failed(rng)
             elif name == "query_facts":
+                if not self.shown:
+                    return
                 if len(more := self._queried(case, arguments["defect_types"], facts, rng)) == len(facts):
                     failures[name] = "was called with these arguments before; what it found is [Q2]"
                 facts = more

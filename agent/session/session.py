@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -31,7 +32,9 @@ from agent.session.files import (
 from agent.session.memory import remember
 from agent.session.steps import Reply, Step, Token
 from agent.session.thread import Thread
+from agent.setup import Setup
 from knowledge import StoreError
+from tools.detector import DetectorError
 from tools.toolbox import TEST
 
 if TYPE_CHECKING:
@@ -149,13 +152,30 @@ class Session:
         root = sessions_root(inspector.home)
         self._folder = SessionFolder(root, info.id)
         self._images = KeptImages(self._folder.path)
-        self._setup = inspector.set_up(
-            photo, references, self._images, category=info.category, mm_per_px=info.mm_per_px, tools=tools
-        )
+        self._setup = self._set_up(photo, references)
         checkpoints = open_checkpoints(root, os.environ.get("SAGE_SESSIONS"))
         graph = self._setup.graph(inspector.vlm, more=[ask_person], review=info.review, checkpoints=checkpoints.saver)
         first = info.forked_from.turn + 1 if info.forked_from else 1
         self._thread = Thread(graph, checkpoints, info.id, self.folder, first)
+
+    def _set_up(self, photo: LoadedImage, references: Sequence[LoadedImage]) -> Setup:
+        """What the session works with. Where its detector is gone, what was found with it still stands."""
+
+        def with_category(category: str | None) -> Setup:
+            return self.inspector.set_up(
+                photo, references, self._images, category=category, mm_per_px=self.info.mm_per_px, tools=self._tools
+            )
+
+        try:
+            return with_category(self.info.category)
+        except (InputError, DetectorError) as error:
+            if self.info.category is None or not self._images.has_map(f"{TEST}-heatmap"):
+                raise
+            setup = with_category(None)
+            self.notes.append(
+                f"{error}; what was found with it stands, and a new heat map is of the setting {setup.detector.setting}"
+            )
+            return replace(setup, category=self.info.category)
 
     @property
     def id(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -237,6 +238,28 @@ def test_a_photo_that_moved_or_changed_is_told_and_the_session_goes_on(
     kept.unlink()
     with pytest.raises(SessionError, match=r"test.png is gone; put it back"):
         Session.resume(id, home=tmp_path)
+
+
+def test_a_session_whose_detector_is_gone_can_be_read_and_exported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    inspector = use(monkeypatch, scripted(*INSPECTION, ("It is in the upper left [E1].", None)), tmp_path)
+    rng = np.random.default_rng(0)
+    photos = [np.clip(np.asarray(plate(False)) + rng.normal(0, 5, (96, 96, 3)), 0, 255) for _ in range(6)]
+    detector = inspector.fit([photo.astype(np.uint8) for photo in photos], false_alarm_rate=0.2)
+    detector.save(tmp_path / "detectors" / "plates")
+    session = Session(plate(True), category="plates", home=tmp_path)
+    first = session.report
+    untouched = Session(plate(True), category="plates", home=tmp_path)
+    shutil.rmtree(tmp_path / "detectors" / "plates")
+    again = Session.resume(session.id, home=tmp_path)
+    assert "category='plates'" in again.notes[0]
+    assert "what was found with it stands" in again.notes[0]
+    assert (again.report.setting, again.report.category) == ("fitted", "plates")
+    assert again.report.anomaly_score == first.anomaly_score
+    assert "plates" in again.export(tmp_path / "record.html").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match="neither a fitted detector"):
+        Session.resume(untouched.id, home=tmp_path)
 
 
 @pytest.mark.parametrize("id", ["20200101T000000-abcdef", "../x", "", ".", "a/b"])

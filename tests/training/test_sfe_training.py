@@ -200,6 +200,43 @@ def test_the_loss_is_on_the_reply_alone(run: SimpleNamespace, kept: Path) -> Non
     )
 
 
+def test_passing_over_the_prompt_changes_no_loss(
+    run: SimpleNamespace, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import trl.trainer.utils
+    from transformers import AutoProcessor
+    from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
+    from trl.trainer.utils import add_fused_lm_head
+
+    from training.tuning import score_replies_alone
+
+    processor = AutoProcessor.from_pretrained(run.folder)
+    batch = DataCollatorForVisionLanguageModeling(processor, completion_only_loss=True)(list(islice(rows_of(kept), 3)))
+    model = load(run.folder)
+    add_fused_lm_head(model)
+
+    def step() -> tuple[int, Any, list[Any]]:
+        scored: list[int] = []
+        apply = trl.trainer.utils._ChunkedLogProbFunction.apply
+        monkeypatch.setattr(
+            trl.trainer.utils._ChunkedLogProbFunction,
+            "apply",
+            lambda hidden, *rest: (scored.append(len(hidden)), apply(hidden, *rest))[1],
+        )
+        model.zero_grad()
+        loss = model(**batch, fused_lm_head=True).loss
+        loss.backward()
+        return scored[0], loss, [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+    monkeypatch.setattr(trl.trainer.utils, "_use_triton", lambda device: False)
+    everything, loss, gradients = step()
+    score_replies_alone()
+    replies, same, alike = step()
+    assert replies == int((batch["labels"][:, 1:] >= 0).sum()) < everything
+    torch.testing.assert_close(same, loss)
+    torch.testing.assert_close(alike, gradients)
+
+
 def test_a_second_run_goes_on_from_the_checkpoint(run: SimpleNamespace, cheap_looks: Any, tmp_path: Path) -> None:
     import shutil
 

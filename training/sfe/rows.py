@@ -134,16 +134,19 @@ def row(example: Example, case: Case, found: Looks, images: bool = True) -> dict
         close_up = found.close_up if example.close_up is None else example.close_up
         if example.views.close_up and close_up is not None:
             photos.append(close_up)
-    return conversation(example.text, example.reply, photos, example.views if images else None) | {
+    return conversation(example.text, example.reply, photos, example.views) | {
         "task": example.task,
         "anomalous": case.anomalous,
     }
 
 
-def conversation(text: str, reply: str, photos: Sequence[Photo], views: Views | None) -> dict[str, Any]:
-    """What the agent puts before a model, and the reply to learn; the photos labelled as `views` says, None: no photos."""
-    labels = [] if views is None else views.labels()
-    content = [part for label in labels for part in ({"type": "text", "text": label}, {"type": "image"})]
+def conversation(text: str, reply: str, photos: Sequence[Photo], views: Views) -> dict[str, Any]:
+    """What the agent puts before a model, and the reply to learn; the photos labelled as `views` says.
+
+    Text alone keeps the labels: whether there is a reference decides what can be answered.
+    """
+    image = [{"type": "image"}] if photos else []
+    content = [part for label in views.labels() for part in ({"type": "text", "text": label}, *image)]
     made: dict[str, Any] = {
         "prompt": [
             {"role": "system", "content": [{"type": "text", "text": INSTRUCTIONS}]},

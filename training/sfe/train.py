@@ -25,7 +25,17 @@ from training.sfe.arguments import OF_A_NEW_MODEL, SfeArguments
 from training.sfe.rows import Telling, endless
 from training.sfe.start import check_start, make_new, start
 from training.text import TASKS
-from training.tuning import EXAM_SEED, Exam, Examined, adapters, checkpoints, keep_whole, same_run, save_whole
+from training.tuning import (
+    EXAM_SEED,
+    Exam,
+    Examined,
+    adapters,
+    checkpoints,
+    keep_whole,
+    same_run,
+    save_whole,
+    score_replies_alone,
+)
 
 
 class SfeTrainer(Examined, SFTTrainer):
@@ -72,6 +82,7 @@ def train_sfe(
                 )
             make_new(arguments, cases, eye, run.seed, out / "base")
     set_seed(run.seed)
+    score_replies_alone()
     model, processor = start(
         models, name, fusion=arguments.fusion, patches=arguments.distinct_patches, tiles=arguments.tiles,
         remembered=arguments.remembered,
