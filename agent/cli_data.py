@@ -76,6 +76,46 @@ def data_make(
     )
 
 
+@data_app.command("answers")
+def data_answers(
+    out: Annotated[Path, typer.Option(help="Folder for SPLIT.jsonl, its photos and masks.")],
+    model: Annotated[
+        str | None, typer.Option(help="Folder of a core model of this package; default: the embedded sage-nano.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="Of the drawn world: train, validation, unseen_families or unseen_defects.")
+    ] = "train",
+    cases: Annotated[int, typer.Option(min=1, help="Cases to draw; about half have a reference and are used.")] = 600,
+    draws: Annotated[int, typer.Option(min=3, help="Answers drawn to a question; three that differ are kept.")] = 6,
+    temperature: Annotated[float, typer.Option(min=0.01, help="Higher gives answers that differ more.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of cases and answers.")] = 0,
+) -> None:
+    """Rank a model's own answers to questions about drawn cases, for `train edpo`; what was drawn says how good each is.
+
+    Example: sage-iad data answers --out runs/answers && sage-iad data answers --out runs/answers --split unseen_families --cases 200
+    """
+    from training.draw.splits import SPLITS
+
+    if split not in SPLITS:
+        stop(f"--split {split!r}: expected one of {', '.join(SPLITS)}")
+    make_folder(out)
+    from agent.images import InputError
+    from evals import EvalError
+    from training.recipe import RecipeError
+
+    with one_line_errors(EvalError, InputError, RecipeError, OSError, extra="train"):
+        from evals.own_answers import answer_drawn_cases
+
+        with typer.progressbar(length=cases, label="answering", file=sys.stderr) as bar:
+            file, records, left_out = answer_drawn_cases(
+                model, out, split=split, cases=cases, draws=draws, temperature=temperature, seed=seed,
+                done=lambda count: bar.update(count - bar.pos),
+            )  # fmt: skip
+    typer.echo(
+        f"{file}: {records} records, five questions each; {left_out} cases are left out, with fewer than three different answers to a question"
+    )
+
+
 @data_app.command("stats")
 def data_stats(
     paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="AD-PL as a JSON array or JSON lines.")],

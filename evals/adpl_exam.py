@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.vlm.prompt import Views, question_text, read_answer
+from agent.vlm.prompt import question_text, read_answer
 from evals.asking import Asking, Prompt
 from evals.figures.clustered import Value
 from evals.judges.records import read_records
 from evals.judges.truth import truths_below
 from evals.mle import WORST, judge_reference
 from training.adpl_file import below
-from training.sfe.adpl_rows import shown_evidence, shown_facts, upright
+from training.sfe.adpl_rows import shown_evidence, shown_facts, shown_photos, upright
 
 if TYPE_CHECKING:
     from training.adpl import PreferenceRecord
@@ -66,12 +66,12 @@ class AdplExam:
         """Every question with what the model made of it."""
         truth_of, prompts, asked = truths_below(self.folder), list[Prompt](), []
         for number, record in self.records:
-            names = (record.test_image, record.reference_image) if self.references else (record.test_image,)
+            names, views = shown_photos(record, references=self.references)
             photos = [upright(below(self.folder, name)) for name in names]  # type: ignore[arg-type]
             shown = shown_facts(record) if self.facts else []
             for place, question in enumerate(record.question_answer):
                 text = question_text(question.question_en, shown, shown_evidence(record))
-                prompts.append(Prompt(text, photos, Views(len(photos) - 1)))
+                prompts.append(Prompt(text, photos, views))
                 asked.append((str(number), place, question.answer, truth_of(record, question)))
         found = []
         replies = Asking(model, processor).replies(prompts, REPLY)

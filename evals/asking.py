@@ -1,9 +1,9 @@
-"""A core model of transformers asked in batches, greedily: what it says, and how sure it is of a verdict that opens with True."""
+"""A core model of transformers asked in batches: what it says, and how sure it is of a verdict that opens with True."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,17 +44,20 @@ class Asking:
         self.model, self.processor = model, processor
         self.citations = citation_tokens(processor.tokenizer)
 
-    def replies(self, prompts: Sequence[Prompt], most: int) -> list[Reply]:
-        """A reply to each prompt, of at most so many tokens."""
+    def replies(self, prompts: Sequence[Prompt], most: int, *, temperature: float = 0.0, seed: int = 0) -> list[Reply]:
+        """A reply to each prompt, of at most so many tokens; drawn where the temperature is above 0."""
+        from agent.vlm.chat import choice
+
         # Prompts of like length side by side, so that little is padding.
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].text))
         found: dict[int, Reply] = {}
         for at in range(0, len(order), BATCH):
             batch = order[at : at + BATCH]
-            found |= zip(batch, self._batch([prompts[i] for i in batch], most), strict=True)
+            with choice(temperature, seed + at) as how:
+                found |= zip(batch, self._batch([prompts[i] for i in batch], most, how), strict=True)
         return [found[i] for i in range(len(prompts))]
 
-    def _batch(self, prompts: Sequence[Prompt], most: int) -> list[Reply]:
+    def _batch(self, prompts: Sequence[Prompt], most: int, how: Mapping[str, Any]) -> list[Reply]:
         import torch
         from transformers import LogitsProcessorList
 
@@ -73,7 +76,7 @@ class Asking:
             out = self.model.generate(
                 **inputs,
                 max_new_tokens=most,
-                do_sample=False,
+                **how,
                 output_scores=True,
                 return_dict_in_generate=True,
                 logits_processor=LogitsProcessorList([NeverSaid(absent)]),

@@ -101,6 +101,8 @@ class PreferenceRecord(_Part):
     """Ids of facts; an answer cites the first as [F1]."""
     evidence: list[Words] | None = None
     """What tools found, a sentence each; an answer cites the first as [E1]. Known where the agent's own answers were ranked."""
+    close_up: Words | None = None
+    """Path of a photo of the place that the heat map points at, where the model was shown one."""
     defects: list[MarkedDefect] | None = None
     """Empty for a normal test image; none where nobody marked it."""
     differences: list[str] | None = None

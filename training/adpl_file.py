@@ -177,8 +177,9 @@ def faults_of(
     """What is wrong with a record of the right form: files, facts, ranks."""
     here = f"record {number}"
     if images is not None:
-        for key in ("test_image", "reference_image"):
-            problem = _photo_problem(images, getattr(record, key))
+        for key in ("test_image", "reference_image", "close_up"):
+            name = getattr(record, key)
+            problem = None if name is None else _photo_problem(images, name)
             if problem:
                 yield AdplFault(here, f"{key} {problem}")
         for place, defect in enumerate(record.defects or [], 1):

@@ -165,11 +165,11 @@ class TransformersChat(BaseChatModel):
         more: dict[str, Any] = {} if tools else {"begin_suppress_tokens": [self._call_token]}
         if stopped is not None:
             more["stopping_criteria"] = StoppingCriteriaList([_Stopped(stopped)])
-        with torch.inference_mode(), _choice(options.get("temperature", 0.0), options.get("seed", 0)) as choice:
+        with torch.inference_mode(), choice(options.get("temperature", 0.0), options.get("seed", 0)) as how:
             out = self.model.generate(
                 **inputs,
                 max_new_tokens=int(options.get("max_tokens", self.max_tokens)),
-                **choice,
+                **how,
                 **more,
                 output_scores=True,
                 return_dict_in_generate=True,
@@ -260,7 +260,7 @@ def citation_tokens(tokenizer: Any) -> dict[str, int]:
 
 
 @contextmanager
-def _choice(temperature: float, seed: int) -> Iterator[dict[str, Any]]:
+def choice(temperature: float, seed: int) -> Iterator[dict[str, Any]]:
     """How `generate` chooses tokens; it draws from the random state of the process, which is lent to it and put back."""
     if temperature <= 0:
         yield {"do_sample": False}

@@ -13,7 +13,7 @@ from datasets import Dataset
 from agent.vlm.prompt import Views, inert, question_text
 from training.adpl import PreferenceRecord, RankedQuestion
 from training.recipe import RecipeError
-from training.sfe.adpl_rows import records_of, shown_evidence, shown_facts, upright
+from training.sfe.adpl_rows import records_of, shown_evidence, shown_facts, shown_photos, upright
 from training.sfe.rows import conversation
 
 
@@ -78,7 +78,7 @@ def ranked_questions(
     folder = file.parent if images is None else images
     left_out, rows, contradicted = list[tuple[str, str]](), list[dict[str, Any]](), 0
     for number, record in enumerate(records_of(file, folder, argument), 1):
-        photos = [record.test_image, record.reference_image] if references else [record.test_image]
+        photos, views = shown_photos(record, references=references)
         shown = shown_facts(record) if facts else []
         for place, question in enumerate(record.question_answer, 1):
             at, scores = f"record {number}, question {place}", scores_of(record, question)
@@ -92,7 +92,16 @@ def ranked_questions(
                 left_out.append((at, f"longer than the {context} tokens that the model reads"))
             else:
                 paths = [str(folder / photo) for photo in photos]
-                rows.append({"text": text, "photos": paths, "answers": answers, "scores": scores, "place": at})
+                rows.append(
+                    {
+                        "text": text,
+                        "photos": paths,
+                        "close_up": views.close_up,
+                        "answers": answers,
+                        "scores": scores,
+                        "place": at,
+                    }
+                )
                 contradicted += sorted(scores, reverse=True) != scores
     if not rows:
         raise RecipeError(f"{argument} {str(file)!r}: no question to learn from; {why_left_out(left_out)}")
@@ -105,8 +114,8 @@ def as_questions(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
     opened = [[upright(Path(path)) for path in paths] for paths in batch["photos"]]
     made["photos"] = opened
     made["prompt"] = [
-        conversation(text, "", photos, Views(len(photos) - 1))["prompt"]
-        for text, photos in zip(made.pop("text"), opened, strict=True)
+        conversation(text, "", photos, Views(len(photos) - 1 - close_up, close_up))["prompt"]
+        for text, photos, close_up in zip(made.pop("text"), opened, made.pop("close_up"), strict=True)
     ]
     return made
 

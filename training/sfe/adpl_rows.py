@@ -40,10 +40,10 @@ def adpl_rows(file: Path, images: Path | None, *, facts: bool = True, references
             record = records[i]
             question = record.question_answer[q]
             shown = shown_facts(record) if facts else []
-            photos = [upright(folder / record.test_image)]
-            photos += [upright(folder / record.reference_image)] if references else []
+            names, views = shown_photos(record, references=references)
+            photos = [upright(folder / name) for name in names]
             text = question_text(question.question_en, shown, shown_evidence(record))
-            rows.append(conversation(text, inert(question.answer_options[0].answer_en), photos, Views(len(photos) - 1)))
+            rows.append(conversation(text, inert(question.answer_options[0].answer_en), photos, views))
         return {key: [row[key] for row in rows] for key in rows[0]}
 
     table = Dataset.from_dict({"record": [i for i, _ in places], "question": [q for _, q in places]})
@@ -71,6 +71,13 @@ def records_of(file: Path, folder: Path, argument: str = "adpl") -> list[Prefere
     if not records:
         raise RecipeError(f"{argument} {str(file)!r}: holds no record")
     return records
+
+
+def shown_photos(record: PreferenceRecord, *, references: bool = True) -> tuple[list[str], Views]:
+    """Paths of the photos that the model is shown, and what they are."""
+    reference = [record.reference_image] if references else []
+    close_up = [] if record.close_up is None else [record.close_up]
+    return [record.test_image, *reference, *close_up], Views(len(reference), bool(close_up))
 
 
 def shown_facts(record: PreferenceRecord) -> list[NumberedFact]:
