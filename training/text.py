@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.vlm.prompt import VERDICT_QUESTION, NumberedFact, Plan, Views, plan_reply, plan_text, question_text
+from training.copying import Copying
 from training.draw.families import BY_NAME
 from training.draw.noise import Rng
 from training.draw.scene import Case
@@ -18,6 +19,7 @@ from training.story import Looks, Story
 
 SHARE = {
     "screen": 0.4, "plan": 0.3, "alone": 0.5, "judge": 0.6, "suspect": 0.9, "verdict": 0.7, "question": 0.5, "follow_up": 7.0,
+    "copy": 8.0,
 }  # fmt: skip
 """How many rows of each task are written for a case, on average."""
 SESSIONS = 5
@@ -25,6 +27,9 @@ SESSIONS = 5
 DEFECTS = 8
 """Descriptions of defects among which the model looks for the one it sees."""
 TASKS = tuple(SHARE)
+COPY = "copy"
+"""Told without photos, and only where it is asked for: a large model has learnt it long ago."""
+USUAL = tuple(task for task in TASKS if task != COPY)
 
 
 @dataclass
@@ -46,8 +51,11 @@ class Writer:
     facts: FactIndex
     shown: bool = True
     """Facts are put before the model, as words."""
-    tasks: Collection[str] = TASKS
-    """Sessions take long to write, and are left out where they are not asked for."""
+    tasks: Collection[str] = USUAL
+    """Sessions take long to write, and are left out where they are not asked for, as copying is."""
+
+    def __post_init__(self) -> None:
+        self._copying = Copying(self.facts) if COPY in self.tasks else None
 
     def examples(self, case: Case, found: Looks, rng: Rng) -> list[Example]:
         """Some of: a plan, the verdict from the photos alone, from evidence or from facts alone, a suspicion, the verdict and
@@ -61,7 +69,7 @@ class Writer:
         def add(task: str, text: str, reply: str, views: Views) -> None:
             out.append(Example(text, reply, views, task))
 
-        wanted = {task: rng.random() < share for task, share in SHARE.items() if task != "follow_up"}
+        wanted = {task: rng.random() < share for task, share in SHARE.items() if task not in ("follow_up", COPY)}
         if wanted["screen"]:
             seen = Story(case, found.looks, [], rng).seen()
             add("screen", question_text(VERDICT_QUESTION, [], evidence), seen, close)
@@ -92,6 +100,8 @@ class Writer:
             sessions = Sessions(self.facts, DEFECTS, self.shown)
             for step in (step for _ in range(SESSIONS) for step in sessions.session(case, found, rng)):
                 out.append(Example(step.text, step.reply, step.views, "follow_up", step.close_up))
+        if self._copying is not None:
+            out += [Example(*self._copying.row(rng), Views(), COPY) for _ in range(round(SHARE[COPY]))]
         return out
 
     def _described(self, case: Case, rng: Rng) -> list[NumberedFact]:

@@ -9,9 +9,9 @@ from typing import Any
 
 def rows_of(folder: Path, **more: Any) -> Iterator[dict[str, Any]]:
     from training.sfe.rows import Telling, rows
-    from training.text import TASKS
+    from training.text import USUAL
 
     settings: dict[str, Any] = {
-        "seed": 6, "telling": Telling(True, TASKS, 1), "batch": 2, "skip": 0, "shards": [0], "streams": 2,
+        "seed": 6, "telling": Telling(True, USUAL, 1), "batch": 2, "skip": 0, "shards": [0], "streams": 2,
     }  # fmt: skip
     return rows(str(folder), **(settings | more))

@@ -99,7 +99,9 @@ def test_text_alone_carries_no_images_and_only_the_tasks_asked_for(kept: Path) -
     assert {r["task"] for r in made} == {"screen", "verdict"}
     for r in made:
         assert "images" not in r
-        assert [part["type"] for part in r["prompt"][-1]["content"]] == ["text"]
+        content = r["prompt"][-1]["content"]
+        assert {part["type"] for part in content} == {"text"}
+        assert content[0]["text"] == "Test image:"
 
 
 def test_some_tasks_may_be_told_without_photos_each_batch_of_one_sort(kept: Path) -> None:

@@ -19,6 +19,7 @@ from knowledge.facts import Fact, shipped_pack
 from tools.evidence import Evidence
 from tools.regions import PLACES, place_of_box
 from training import follow_ups
+from training.copying import Copying
 from training.draw.families import FAMILIES
 from training.draw.scene import Case, draw_case
 from training.fact_index import KINDS, FactIndex, numbered
@@ -26,7 +27,7 @@ from training.follow_ups import HELD_OUT_PROPERTIES, UNSEEN_PROPERTIES, UNSEEN_S
 from training.preference.scene import PLACES as drawn_places
 from training.preference.scene import places_of
 from training.story import Looks, Story, words
-from training.text import TASKS, Example, Writer
+from training.text import COPY, USUAL, Example, Writer
 
 CASES = 90
 TYPES = frozenset(fact.defect_type for fact in shipped_pack().facts if fact.defect_type)
@@ -94,7 +95,7 @@ def test_the_cases_are_of_every_kind(cases: list[Told]) -> None:
     heat = [t.found.looks[0].values for t in cases]
     assert {bool(v["regions"]) for v in heat} == {True, False}
     assert {t.case.anomalous for t in cases} == {True, False}
-    assert {e.task for t in cases for e in t.examples} == set(TASKS)
+    assert {e.task for t in cases for e in t.examples} == set(USUAL)
     assert {look.tool for t in cases for look in t.found.looks} == {"heatmap", "zoom", "measure", "compare"}
     assert len({t.case.family for t in cases}) > 20
 
@@ -316,3 +317,27 @@ def test_the_shipped_eye_tells_no_tales_either() -> None:
         facts, evidence = facts_of(example, t.case.category), evidence_of(example, t.found)
         for sentence in sentences:
             assert problems_of(sentence, facts, evidence, TYPES) == [], (sentence, example.text)
+
+
+def test_a_reply_that_says_again_is_in_its_prompt_word_for_word() -> None:
+    copying, rng = Copying(FactIndex(shipped_pack())), np.random.default_rng(0)
+    openings = set()
+    for _ in range(300):
+        text, reply = copying.row(rng)
+        openings.add(text[:4])
+        cited = re.fullmatch(r"(?:On )?(.*) (\[[EF]\d\])\.", reply, re.DOTALL)
+        if cited is None:
+            assert text == f"Question: Say: {reply}"
+        else:
+            assert f"{cited[2]} {cited[1]}\n" in text
+            question = text.rsplit("Question: ", 1)[1]
+            assert cited[2] in question or cited[1].split(":")[0] in question
+    assert openings == {"Ques", "Evid", "Fact"}
+
+
+def test_copying_is_learnt_only_where_it_is_named(cheap_looks: Any) -> None:
+    case = draw_case((4, 1), references=1)
+    found = cheap_looks(case, "one-shot")
+    for tasks, count in (([*USUAL, COPY], 8), (USUAL, 0)):
+        examples = Writer(FactIndex(shipped_pack()), tasks=tasks).examples(case, found, np.random.default_rng(1))
+        assert sum(e.task == COPY for e in examples) == count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from training.text import TASKS
+from training.text import USUAL
 
 
 @dataclass
@@ -23,7 +23,12 @@ class SfeArguments:
     images: bool = field(
         default=True, metadata={"help": "False: text alone, to learn to read evidence and facts before looking."}
     )
-    tasks: list[str] = field(default_factory=lambda: list(TASKS), metadata={"help": "Which kinds of rows to learn."})
+    tasks: list[str] = field(
+        default_factory=lambda: list(USUAL),
+        metadata={
+            "help": "Which kinds of rows to learn; `copy`, to a small model from nothing, only where it is named."
+        },
+    )
     tasks_without_images: list[str] = field(
         default_factory=list,
         metadata={
