@@ -106,13 +106,11 @@ def data_answers(
     with one_line_errors(EvalError, InputError, RecipeError, OSError, extra="train"):
         from evals.own_answers import answer_drawn_cases
 
-        with typer.progressbar(length=cases, label="answering", file=sys.stderr) as bar:
-            file, records, left_out = answer_drawn_cases(
-                model, out, split=split, cases=cases, draws=draws, temperature=temperature, seed=seed,
-                done=lambda count: bar.update(count - bar.pos),
-            )  # fmt: skip
+        file, records, left_out = answer_drawn_cases(
+            model, out, split=split, cases=cases, draws=draws, temperature=temperature, seed=seed
+        )
     typer.echo(
-        f"{file}: {records} records, five questions each; {left_out} cases are left out, with fewer than three different answers to a question"
+        f"{file}: {records} records, five questions each; {left_out} cases are left out, some question had too few different answers"
     )
 
 

@@ -67,6 +67,20 @@ class Sheet:
         return [Evidence(id=f"E{i}", tool=k.tool, summary=k.summary, values=k.values) for i, k in looks]
 
     @property
+    def summaries(self) -> list[tuple[str, str]]:
+        """The evidence as a prompt shows it."""
+        return [(item.id, item.summary) for item in self.evidence]
+
+    @property
+    def aliases(self) -> dict[str, Fact]:
+        """The facts by the ids of a prompt."""
+        return _by_alias(self.facts)
+
+    def prompt(self, question: str) -> str:
+        """A question over facts and evidence."""
+        return question_text(question, numbered(self.facts), self.summaries)
+
+    @property
     def types(self) -> set[str]:
         """The drawn defects."""
         return {d.defect_type for d in self.case.defects}
@@ -87,8 +101,8 @@ class Exam:
 
     def sit(self, model: Any, processor: Any) -> list[Sheet]:
         """Every case with what the model said of it."""
-        sheets = [self._sheet(i, row) for i, row in enumerate(self.cases)]
-        asking = _Asking(model, processor)
+        sheets = [self.sheet(i, row) for i, row in enumerate(self.cases)]
+        asking = AskingAbout(model, processor)
         verdict = VERDICT_QUESTION
 
         for sheet, reply in asking(sheets, [question_text(verdict, [], [])] * len(sheets), 1, close_up=False):
@@ -96,18 +110,21 @@ class Exam:
         texts = [question_text(verdict, numbered(s.described), []) for s in sheets]
         for sheet, reply in asking(sheets, texts, REPLY, close_up=False):
             sheet.compared, sheet.told = reply.true, reply.text
-        for sheet, reply in asking(sheets, [plan_text(_pairs(s), numbered(s.described)) for s in sheets], PLAN):
-            sheet.suspects = read_plan(reply.text).facts[:2]
-            found = self._index.about(sheet.case.category, sheet.suspects) if self.facts and sheet.suspects else []
-            sheet.facts = found or sheet.described
-        for sheet, reply in asking(
-            sheets, [question_text(verdict, numbered(s.facts), _pairs(s)) for s in sheets], REPLY
-        ):
+        self.look_up(asking, sheets)
+        for sheet, reply in asking(sheets, [s.prompt(verdict) for s in sheets], REPLY):
             sheet.score, sheet.verdict = reply.true, reply.text
-        unseen = [question_text(self._unseen(i, s), numbered(s.facts), _pairs(s)) for i, s in enumerate(sheets)]
+        unseen = [s.prompt(self._unseen(i, s)) for i, s in enumerate(sheets)]
         for sheet, reply in asking(sheets, unseen, PLAN):
             sheet.declined = reply.text.startswith(DECLINED)
         return sheets
+
+    def look_up(self, asking: AskingAbout, sheets: Sequence[Sheet]) -> None:
+        """The facts of each sheet, as in an inspection: on what the model suspects once it has read all descriptions."""
+        plans = [plan_text(s.summaries, numbered(s.described)) for s in sheets]
+        for sheet, reply in asking(sheets, plans, PLAN):
+            sheet.suspects = read_plan(reply.text).facts[:2]
+            found = self._index.about(sheet.case.category, sheet.suspects) if self.facts and sheet.suspects else []
+            sheet.facts = found or sheet.described
 
     def metrics(self, sheets: Sequence[Sheet]) -> dict[str, Metric]:
         """Figures by name, with intervals over the cases.
@@ -118,7 +135,7 @@ class Exam:
         """
         labels = [int(s.case.anomalous) for s in sheets]
         anomalous = [s for s in sheets if s.case.anomalous]
-        full = [judge_reference(s.verdict, truth_of_case(s.case, _by_alias(s.facts), s.evidence)) for s in sheets]
+        full = [judge_reference(s.verdict, truth_of_case(s.case, s.aliases, s.evidence)) for s in sheets]
         compared = [judge_reference(s.told, truth_of_case(s.case, _by_alias(s.described), [])) for s in sheets]
         told = [(s, read_answer(s.verdict)) for s in sheets]
         sentences = [self._holds(s, sentence) for s, (_, found) in told for sentence in found]
@@ -156,7 +173,8 @@ class Exam:
         kinds = {t for t in found if not any(t != other and t in other for other in found)}
         return kinds.pop() if len(kinds) == 1 else None
 
-    def _sheet(self, number: int, row: dict[str, Any]) -> Sheet:
+    def sheet(self, number: int, row: dict[str, Any]) -> Sheet:
+        """A kept case, to be asked about; its number shuffles the descriptions."""
         case, found = read_case(row)
         if not self.references:
             case = replace(case, references=())
@@ -174,16 +192,14 @@ class Exam:
         return unseen_question(story, HELD_OUT_PROPERTIES)[0]
 
     def _holds(self, sheet: Sheet, sentence: Any) -> bool:
-        return not problems_of(
-            sentence, _by_alias(sheet.facts), {item.id: item for item in sheet.evidence}, self._types
-        )
+        return not problems_of(sentence, sheet.aliases, {item.id: item for item in sheet.evidence}, self._types)
 
 
-class _Asking(Asking):
+class AskingAbout(Asking):
     """Asks a model about the cases of sheets."""
 
     def __call__(
-        self, sheets: Sequence[Sheet], texts: Sequence[str], most: int, *, close_up: bool = True
+        self, sheets: Sequence[Sheet], texts: Sequence[str], most: int, *, close_up: bool = True, **drawn: Any
     ) -> Iterator[tuple[Sheet, Reply]]:
         """Each sheet with the reply to its text.
 
@@ -192,9 +208,10 @@ class _Asking(Asking):
             texts: what to ask of each.
             most: tokens of a reply.
             close_up: show it, where there is one.
+            drawn: how, as for `Asking.replies`.
         """
         asked = [Prompt(text, *self._photos(sheet, close_up)) for sheet, text in zip(sheets, texts, strict=True)]
-        return zip(sheets, self.replies(asked, most), strict=True)
+        return zip(sheets, self.replies(asked, most, **drawn), strict=True)
 
     @staticmethod
     def _photos(sheet: Sheet, close_up: bool) -> tuple[list[Photo], Views]:
@@ -207,10 +224,6 @@ class _Asking(Asking):
 
 def _by_alias(facts: Sequence[Fact]) -> dict[str, Fact]:
     return {f"F{i}": fact for i, fact in enumerate(facts, 1)}
-
-
-def _pairs(sheet: Sheet) -> list[tuple[str, str]]:
-    return [(item.id, item.summary) for item in sheet.evidence]
 
 
 def _share(right: Sequence[object]) -> Metric:

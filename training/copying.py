@@ -1,7 +1,7 @@
 """Saying again what stands in the prompt: the ground that citations, places, numbers and names in answers are built on.
 
 A small language model learns from answers alone how they are worded long before it learns to look up what they say. From rows
-that can only be answered by looking up it learns that within minutes (training/LOG.md, 2026-11-27).
+that can only be answered by looking up it learnt that in nine minutes on two cores (training/LOG.md, 2026-11-27).
 """
 
 from __future__ import annotations

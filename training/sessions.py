@@ -84,7 +84,7 @@ class Sessions:
                 failures[name] = why_failed(rng)
             elif name == "query_facts":
                 if not self.shown:
-                    return
+                    return  # what it would find is not put before the model
                 if len(more := self._queried(case, arguments["defect_types"], facts, rng)) == len(facts):
                     failures[name] = "was called with these arguments before; what it found is [Q2]"
                 facts = more

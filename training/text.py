@@ -28,7 +28,7 @@ DEFECTS = 8
 """Descriptions of defects among which the model looks for the one it sees."""
 TASKS = tuple(SHARE)
 COPY = "copy"
-"""Told without photos, and only where it is asked for: a large model has learnt it long ago."""
+"""Told only where it is asked for: a large model has learnt it long ago."""
 USUAL = tuple(task for task in TASKS if task != COPY)
 
 

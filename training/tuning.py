@@ -44,16 +44,6 @@ class Examined:
         return metrics
 
 
-def score_replies_alone() -> None:
-    """Let TRL's loss head pass over the positions without a label on a CPU too, as it does on GPUs.
-
-    Most of a row is prompt: scoring that as well is 40 % of a step of sage-nano. The loss is the same.
-    """
-    import trl.trainer.utils
-
-    trl.trainer.utils._use_triton = lambda device: True
-
-
 def adapters(models: ModelConfig, model: Any) -> Any:
     """PEFT's configuration of the adapters that a recipe asks for; None: the model is trained in full."""
     peft: Any = get_peft_config(models)

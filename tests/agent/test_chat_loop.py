@@ -329,19 +329,19 @@ def test_a_report_in_full_is_the_one_of_inspect(tmp_path: Path) -> None:
 
 
 def test_on_a_terminal_ctrl_c_stops_the_answer_and_ctrl_d_the_chat(tmp_path: Path) -> None:
-    screen = _Terminal([sys.executable, "-m", "chatting"], tmp_path)
-    screen.expect("you>")
-    screen.type("How lonk\x7fg?\r")
-    screen.expect("goes on and")
-    screen.type("\x03")
-    screen.expect("Stopped")
-    screen.expect("you>")
-    screen.type("\x1b[A\r")  # the question again, from the history
-    screen.expect("The line is deep")
-    screen.expect("you>")
-    screen.type("\x04")
-    screen.expect("--resume 20260504T030201-abc123")
-    assert screen.ended() == 0
+    with _Terminal([sys.executable, "-m", "chatting"], tmp_path) as screen:
+        screen.expect("you>")
+        screen.type("How lonk\x7fg?\r")
+        screen.expect("goes on and")
+        screen.type("\x03")
+        screen.expect("Stopped")
+        screen.expect("you>")
+        screen.type("\x1b[A\r")  # the question again, from the history
+        screen.expect("The line is deep")
+        screen.expect("you>")
+        screen.type("\x04")
+        screen.expect("--resume 20260504T030201-abc123")
+        assert screen.ended() == 0
     assert "+How long?" in (tmp_path / "history").read_text(encoding="utf-8")
     assert (tmp_path / "history").stat().st_mode & 0o077 == 0
 
@@ -360,6 +360,13 @@ class _Terminal:
         )  # fmt: skip
         os.close(slave)
         self.seen = ""
+
+    def __enter__(self) -> _Terminal:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()  # where a test has failed it still waits
+        self.process.wait()
 
     def type(self, keys: str) -> None:
         os.write(self.master, keys.encode())

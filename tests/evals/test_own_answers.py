@@ -21,23 +21,6 @@ from training.edpo.questions import ranked_questions
 from training.rank.sample import DEFAULT_QUESTIONS
 
 
-class Scripted:
-    """Says the same three or more things to every question; suspects nothing."""
-
-    said: tuple[str, ...] = ()
-    asked: list[Prompt] = []  # noqa: RUF012  # set anew by each test
-
-    def __init__(self, model: Any, processor: Any) -> None:
-        self.draw = 0
-
-    def replies(self, prompts: Sequence[Prompt], most: int, **how: Any) -> list[Reply]:
-        self.asked.extend(prompts)
-        if not how:
-            return [Reply("", None, 0) for _ in prompts]
-        self.draw += 1
-        return [Reply(self.said[(self.draw - 1) % len(self.said)], None, 1) for _ in prompts]
-
-
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from agent.vlm.nano import shipped
@@ -45,14 +28,28 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from training.cases import kept_cases
 
     eye = shipped("sage-eye")
-    return kept_cases(tmp_path_factory.mktemp("own") / "cases", 12, 5, DrawnLooks(eye), 1, "eye", "validation")
+    drawn = kept_cases(tmp_path_factory.mktemp("own") / "cases", 16, 5, DrawnLooks(eye), 1, "eye", "validation")
+    return drawn.filter(lambda references: len(references) > 0, input_columns="references")
 
 
-def ranked(cases: Any, out: Path, monkeypatch: pytest.MonkeyPatch, *said: str) -> tuple[list[PreferenceRecord], int]:
-    monkeypatch.setattr("evals.own_answers.Asking", Scripted)
-    monkeypatch.setattr(Scripted, "said", said)
-    monkeypatch.setattr(Scripted, "asked", [])
-    file, count, left_out = rank_own_answers(None, None, cases, out, split="validation", draws=len(said))
+class Script:
+    """Says one thing after another to every question, and suspects nothing."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *said: str) -> None:
+        self.said, self.asked, self.draw = said, list[Prompt](), -1
+        monkeypatch.setattr(Asking, "__init__", lambda *_: None)
+        monkeypatch.setattr(Asking, "replies", lambda _, *asked, **how: self.replies(*asked, **how))
+
+    def replies(self, prompts: Sequence[Prompt], most: int, temperature: float = 0.0, seed: int = 0) -> list[Reply]:
+        if not temperature:  # which facts it wants
+            return [Reply("", None, 0) for _ in prompts]
+        self.asked += prompts
+        self.draw += 1
+        return [Reply(self.said[self.draw % len(self.said)], None, 1) for _ in prompts]
+
+
+def ranked(cases: Any, out: Path, script: Script) -> tuple[list[PreferenceRecord], int]:
+    file, count, left_out = rank_own_answers(None, None, cases, out, split="validation", draws=len(script.said))
     records = list(read_adpl(file, out)) if count else []
     assert all(isinstance(record, PreferenceRecord) for record in records), records
     return [record for record in records if isinstance(record, PreferenceRecord)], left_out
@@ -60,7 +57,7 @@ def ranked(cases: Any, out: Path, monkeypatch: pytest.MonkeyPatch, *said: str) -
 
 def test_what_was_drawn_says_how_good_an_answer_is(cases: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = "True. It looks odd [E1].", "False. Nothing stands out [E1].", "Nobody can tell.", "Nobody knows."
-    records, _ = ranked(cases, tmp_path, monkeypatch, *said)
+    records, _ = ranked(cases, tmp_path, Script(monkeypatch, *said))
     assert {bool(record.defects) for record in records} == {True, False}
     for record in records:
         for question, says in zip(record.question_answer, (True, False, True, False, False), strict=True):
@@ -76,10 +73,10 @@ def test_what_was_drawn_says_how_good_an_answer_is(cases: Any, tmp_path: Path, m
 def test_it_is_asked_as_in_an_inspection_and_learns_from_that(
     cases: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records, _ = ranked(cases, tmp_path, monkeypatch, "True. A [E1].", "False. B [E1].", "C.")
-    with_reference = [row for row in cases if row["references"]]
-    assert len(records) == len(with_reference) > 0
-    questions = [p for p in Scripted.asked if p.text.endswith(DEFAULT_QUESTIONS[0])]
+    script = Script(monkeypatch, "True. A [E1].", "False. B [E1].", "C.")
+    records, _ = ranked(cases, tmp_path, script)
+    assert len(records) == len(cases) > 0
+    questions = [p for p in script.asked if p.text.endswith(DEFAULT_QUESTIONS[0])]
     rows = ranked_questions(tmp_path / "validation.jsonl", None).rows
     learnt = [rows[i] for i in range(0, len(rows), len(DEFAULT_QUESTIONS))]
     for asked, row in zip(questions[: len(learnt)], learnt, strict=True):
@@ -91,9 +88,9 @@ def test_it_is_asked_as_in_an_inspection_and_learns_from_that(
 
 
 def test_who_says_too_little_is_left_out(cases: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    records, left_out = ranked(cases, tmp_path, monkeypatch, "True.", "true.", "TRUE.")
+    records, left_out = ranked(cases, tmp_path, Script(monkeypatch, "True.", "true.", "TRUE."))
     assert records == []
-    assert left_out == sum(bool(row["references"]) for row in cases)
+    assert left_out == len(cases)
 
 
 def test_the_same_answers_are_drawn_again_and_others_with_another_seed() -> None:

@@ -208,7 +208,7 @@ def test_passing_over_the_prompt_changes_no_loss(
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
     from trl.trainer.utils import add_fused_lm_head
 
-    from training.tuning import score_replies_alone
+    from training.sfe.start import score_replies_alone
 
     processor = AutoProcessor.from_pretrained(run.folder)
     batch = DataCollatorForVisionLanguageModeling(processor, completion_only_loss=True)(list(islice(rows_of(kept), 3)))

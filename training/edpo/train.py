@@ -25,17 +25,7 @@ from training.edpo.questions import Read, ranked_questions, why_left_out
 from training.edpo.trainer import EDPOConfig, EDPOTrainer, is_sharded
 from training.recipe import RecipeError, parse
 from training.sfe.start import check_start, start
-from training.tuning import (
-    EXAM_SEED,
-    Exam,
-    Examined,
-    adapters,
-    checkpoints,
-    keep_whole,
-    same_run,
-    save_whole,
-    score_replies_alone,
-)
+from training.tuning import EXAM_SEED, Exam, Examined, adapters, checkpoints, keep_whole, same_run, save_whole
 
 OF_THE_STEPS = (
     "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "max_grad_norm", "optim", "bf16", "fp16", "seed"
@@ -74,7 +64,6 @@ def train_edpo(
     out, name, file = Path(run.output_dir), str(models.model_name_or_path), Path(str(arguments.adpl))
     images = None if arguments.images_dir is None else Path(arguments.images_dir)
     set_seed(run.seed)
-    score_replies_alone()
     model, processor = start(models, name, tiles=arguments.tiles, remembered=arguments.remembered)
     shown: dict[str, Any] = {
         "facts": arguments.facts, "references": arguments.references, "processor": processor,

@@ -20,7 +20,7 @@ from training.draw.noise import Rng
 from training.draw.scene import Case
 from training.fact_index import FactIndex
 from training.story import Looks
-from training.text import COPY, SHARE, Example, Writer
+from training.text import SHARE, Example, Writer
 
 POOL = 8
 """Batches gathered ahead, among which rows are sorted by length."""
@@ -120,7 +120,7 @@ def case_rows(case: Case, found: Looks, writer: Writer, rng: Rng, telling: Telli
     for _ in range(telling.times):
         for example in writer.examples(case, found, rng):
             if example.task in telling.tasks:
-                seen = telling.images and example.task not in (*telling.unseen, COPY)
+                seen = telling.images and example.task not in telling.unseen
                 made = row(example, case, found, seen)
                 # Rows of one stream have the same columns.
                 yield made if seen or not telling.images else made | {"images": []}

@@ -96,6 +96,7 @@ def start(
     Raises:
         RecipeError: it has no fusion, and is to have one.
     """
+    score_replies_alone()
     kept: dict[str, Any] = {
         "dtype": models.dtype, "attn_implementation": models.attn_implementation
     }  # fmt: skip
@@ -120,6 +121,16 @@ def start(
     if remembered:
         remember(model.model.vision_tower, remembered)
     return model, processor
+
+
+def score_replies_alone() -> None:
+    """Let TRL's loss head pass over the positions without a label on a CPU too, as it does on GPUs.
+
+    Most of a row is prompt: scoring that as well was half of a step of sage-nano. The loss is the same.
+    """
+    import trl.trainer.utils
+
+    trl.trainer.utils._use_triton = lambda device: True
 
 
 def texts(cases: Dataset, count: int, seed: int) -> Iterator[str]:

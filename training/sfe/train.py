@@ -25,17 +25,7 @@ from training.sfe.arguments import OF_A_NEW_MODEL, SfeArguments
 from training.sfe.rows import Telling, endless
 from training.sfe.start import check_start, make_new, start
 from training.text import TASKS
-from training.tuning import (
-    EXAM_SEED,
-    Exam,
-    Examined,
-    adapters,
-    checkpoints,
-    keep_whole,
-    same_run,
-    save_whole,
-    score_replies_alone,
-)
+from training.tuning import EXAM_SEED, Exam, Examined, adapters, checkpoints, keep_whole, same_run, save_whole
 
 
 class SfeTrainer(Examined, SFTTrainer):
@@ -82,7 +72,6 @@ def train_sfe(
                 )
             make_new(arguments, cases, eye, run.seed, out / "base")
     set_seed(run.seed)
-    score_replies_alone()
     model, processor = start(
         models, name, fusion=arguments.fusion, patches=arguments.distinct_patches, tiles=arguments.tiles,
         remembered=arguments.remembered,
