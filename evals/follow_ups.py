@@ -28,10 +28,8 @@ from tools.images import ToolError
 from tools.regions import PLACES
 from training.draw.scene import Case
 from training.fact_index import FactIndex
-from training.follow_ups import HELD_OUT_PROPERTIES, unseen_question
+from training.follow_ups import HELD_OUT_PROPERTIES, unseen_topic
 from training.looks import similar, told
-from training.sessions import topic_of
-from training.story import Story
 from training.text import DEFECTS
 from training.wordings import KINDS, NAMING, PERSONS, PLACED, Asked, Kind, ask
 
@@ -196,9 +194,8 @@ class FollowUps:
         self, kind: Kind, visit: Visit, facts: Sequence[Fact], held_out: bool, rng: np.random.Generator
     ) -> Asked:
         if kind == "unseen":
-            story = Story(visit.case, [], [], rng)
-            question, reply = unseen_question(story, HELD_OUT_PROPERTIES) if held_out else unseen_question(story)
-            return Asked("unseen", question, topic=topic_of(reply))
+            question, topic = unseen_topic(rng, HELD_OUT_PROPERTIES) if held_out else unseen_topic(rng)
+            return Asked("unseen", question, topic=topic)
         place = PLACES[int(rng.integers(len(PLACES)))] if kind in PLACED else None
         shown = sorted({f.defect_type for f in facts if f.defect_type})
         about = shown[int(rng.integers(len(shown)))] if kind in NAMING and shown else None

@@ -25,7 +25,6 @@ SETTINGS = {"zero-shot": (0.25, 0), "one-shot": (0.55, 1), "fitted": (0.2, 6)}
 """Share of the cases, and normal photos drawn, in each setting; the model sees a reference in `one-shot` alone."""
 CARD = "drawn.json"
 """What the cases of a folder are, written when all are there."""
-PHOTOS = ("test", "references", "close_up")
 _FEATURES = Features(
     {
         "family": Value("string"),
@@ -97,25 +96,35 @@ def _drawn(indices: list[int], seed: int, look: TakeLooks, split: str) -> Iterat
         }
 
 
+def without_photos(cases: Dataset) -> Dataset:
+    """The cases with blank photos, which are read faster: which of them there are is still told."""
+    unread = Image(decode=False)
+    for column, feature in {"test": unread, "references": List(unread), "close_up": unread}.items():
+        cases = cases.cast_column(column, feature)
+    return cases
+
+
 def read_case(kept: dict[str, Any]) -> tuple[Case, Looks]:
-    """A case and its looks from one row; the photos are blank where their columns were left out."""
+    """A case and its looks from one row."""
     masks = [np.asarray(mask, bool) for mask in kept["masks"]]
     defects = json.loads(kept["defects"])
-    test = _pixels(kept["test"]) if "test" in kept else np.zeros((*(masks[0].shape if masks else (1, 1)), 3), np.uint8)
+    size = masks[0].shape if masks else (1, 1)
     case = Case(
         family=kept["family"],
         category=BY_NAME[kept["family"]].category,
-        test=test,
-        references=tuple(_pixels(r) for r in kept.get("references", [])),
+        test=_pixels(kept["test"], size),
+        references=tuple(_pixels(r, size) for r in kept["references"]),
         defects=tuple(
             Defect(name, mask, tuple(box), severity) for (name, box, severity), mask in zip(defects, masks, strict=True)
         ),
         aligned=kept["aligned"],
     )
-    close_up = kept.get("close_up")
+    close_up = kept["close_up"]
     looks = tuple(Look(tool, summary, values) for tool, summary, values in json.loads(kept["looks"]))
-    return case, Looks(looks, None if close_up is None else _pixels(close_up))
+    return case, Looks(looks, None if close_up is None else _pixels(close_up, size))
 
 
-def _pixels(photo: PILImage.Image) -> NDArray[np.uint8]:
+def _pixels(photo: PILImage.Image | dict[str, Any], blank: tuple[int, ...]) -> NDArray[np.uint8]:
+    if isinstance(photo, dict):  # not decoded
+        return np.zeros((*blank, 3), np.uint8)
     return np.asarray(photo.convert("RGB"), np.uint8)

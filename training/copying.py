@@ -13,6 +13,8 @@ from training.fact_index import FactIndex
 from training.preference.scene import PLACES
 
 MOST_PIECES, MOST_LINES = 10, 5
+ABSENT = 0.4
+"""Share of the words asked for that no line is about: to notice that decides whether a tool has to be called."""
 
 
 class Copying:
@@ -24,7 +26,7 @@ class Copying:
         self._types = sorted({fact.defect_type for fact in facts if fact.defect_type})
 
     def row(self, rng: Rng) -> tuple[str, str]:
-        """A prompt and its reply: all of it again, what a line says, or what is said of a word."""
+        """A prompt and its reply: all of it again, what a line says, or what is said of a word, if anything is."""
         choice = rng.random()
         if choice < 0.6:
             said = " ".join(self._piece(rng) for _ in range(int(rng.integers(2, MOST_PIECES + 1))))
@@ -35,10 +37,11 @@ class Copying:
             lines = [", ".join(self._piece(rng) for _ in range(int(rng.integers(1, 4)))) for _ in range(count)]
             question, reply = f"What is [{tag}{asked + 1}]?", f"{lines[asked]} [{tag}{asked + 1}]."
         else:
-            keys = [str(key) for key in rng.choice(self._words, count, replace=False)]
-            values = [self._piece(rng) for _ in keys]
-            lines = [f"{key}: {value}" for key, value in zip(keys, values, strict=True)]
+            *keys, absent = (str(key) for key in rng.choice(self._words, count + 1, replace=False))
+            lines = [f"{key}: {self._piece(rng)}" for key in keys]
             question, reply = f"What of {keys[asked]}?", f"On {lines[asked]} [{tag}{asked + 1}]."
+            if rng.random() < ABSENT:
+                question, reply = f"What of {absent}?", f"Nothing on {absent}."
         head = "Evidence" if tag == "E" else "Facts"
         listed = "\n".join(f"[{tag}{i}] {line}" for i, line in enumerate(lines, 1))
         return f"{head}:\n<data>\n{listed}\n</data>\nQuestion: {question}", reply

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.vlm.tool_calls import read_tool_calls
+from training.draw.noise import Rng
 from training.preference.scene import PLACES, places_of
 from training.steps import Step, unseen_reply
 from training.story import Story, join, words
@@ -39,11 +40,21 @@ _SIDE_FRAMES = (
 
 def unseen_question(story: Story, properties: Sequence[str] = UNSEEN_PROPERTIES) -> tuple[str, str]:
     """A question that the photo does not allow to be answered, and the reply that says so."""
-    if properties is UNSEEN_PROPERTIES and story.rng.random() < 0.3:
-        side = story.say(*UNSEEN_SIDES)
-        return story.say(*_SIDE_FRAMES).format(side), unseen_reply(side)
-    name = story.say(*properties)
-    return story.say(*_FRAMES).format(name), unseen_reply(name)
+    question, topic = unseen_topic(story.rng, properties)
+    return question, unseen_reply(topic)
+
+
+def unseen_topic(rng: Rng, properties: Sequence[str] = UNSEEN_PROPERTIES) -> tuple[str, str]:
+    """Such a question, and what it asks for."""
+
+    def say(variants: Sequence[str]) -> str:
+        return variants[int(rng.integers(len(variants)))]
+
+    if properties is UNSEEN_PROPERTIES and rng.random() < 0.3:
+        side = say(UNSEEN_SIDES)
+        return say(_SIDE_FRAMES).format(side), side
+    name = say(properties)
+    return say(_FRAMES).format(name), name
 
 
 def another_question(story: Story, types: Sequence[str]) -> tuple[str, str]:

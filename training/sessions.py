@@ -15,7 +15,7 @@ from training.draw.noise import Rng
 from training.draw.scene import Case
 from training.draw.splits import HELD_OUT_FAMILIES, HELD_OUT_TYPES
 from training.fact_index import FactIndex, numbered
-from training.follow_ups import UNSEEN_PROPERTIES, unseen_question
+from training.follow_ups import unseen_topic
 from training.looks import LOOKS, crop, similar, told, why_failed
 from training.preference.scene import PLACES
 from training.steps import Step
@@ -162,8 +162,8 @@ class Sessions:
 
     def _asked(self, kind: Kind, case: Case, looks: Sequence[Look], facts: Sequence[NumberedFact], rng: Rng) -> Asked:
         if kind == "unseen":
-            question, reply = unseen_question(Story(case, looks, facts, rng), UNSEEN_PROPERTIES)
-            return Asked(kind, question, topic=topic_of(reply))
+            question, topic = unseen_topic(rng)
+            return Asked(kind, question, topic=topic)
         place = PLACES[int(rng.integers(len(PLACES)))] if kind in PLACED else None
         if kind in PLACED and rng.random() < 0.3:  # where something was looked at before
             place = str(looks[int(rng.integers(len(looks)))].values.get("place", place))
@@ -183,8 +183,3 @@ class Sessions:
         new = [fact for fact in found if all(fact.text != known.text for known in facts)]
         more = [NumberedFact(f"F{i}", f.kind, f.defect_type, f.text) for i, f in enumerate(new, len(facts) + 1)]
         return [*facts, *more][:MOST_FACTS]
-
-
-def topic_of(reply: str) -> str:
-    """What a reply of `unseen_question` says that nobody can see."""
-    return reply.split(": the ", 1)[1].removesuffix(" cannot be seen in it.")

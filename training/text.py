@@ -14,22 +14,23 @@ from training.draw.noise import Rng
 from training.draw.scene import Case
 from training.fact_index import FactIndex, numbered
 from training.follow_ups import another_question
+from training.hearing import Hearing
 from training.sessions import Sessions
 from training.story import Looks, Story
 
 SHARE = {
-    "screen": 0.4, "plan": 0.3, "alone": 0.5, "judge": 0.6, "suspect": 0.9, "verdict": 0.7, "question": 0.5, "follow_up": 7.0,
-    "copy": 8.0,
+    "screen": 0.4, "plan": 0.3, "alone": 0.5, "judge": 0.6, "suspect": 0.9, "verdict": 0.7, "question": 0.5, "follow_up": 4.2,
+    "copy": 1.0, "hear": 1.0,
 }  # fmt: skip
 """How many rows of each task are written for a case, on average."""
-SESSIONS = 5
+SESSIONS = 3
 """Questions of sessions about a case; each takes nearly one row and a half, since tools are called."""
 DEFECTS = 8
 """Descriptions of defects among which the model looks for the one it sees."""
 TASKS = tuple(SHARE)
-COPY = "copy"
-"""Told only where it is asked for: a large model has learnt it long ago."""
-USUAL = tuple(task for task in TASKS if task != COPY)
+COPY, HEAR = "copy", "hear"
+"""Told only where they are asked for: a large model has learnt them long ago."""
+USUAL = tuple(task for task in TASKS if task not in (COPY, HEAR))
 
 
 @dataclass
@@ -55,7 +56,8 @@ class Writer:
     """Sessions take long to write, and are left out where they are not asked for, as copying is."""
 
     def __post_init__(self) -> None:
-        self._copying = Copying(self.facts) if COPY in self.tasks else None
+        ground = {COPY: Copying, HEAR: Hearing}
+        self._ground = {task: rows(self.facts) for task, rows in ground.items() if task in self.tasks}
 
     def examples(self, case: Case, found: Looks, rng: Rng) -> list[Example]:
         """Some of: a plan, the verdict from the photos alone, from evidence or from facts alone, a suspicion, the verdict and
@@ -69,7 +71,7 @@ class Writer:
         def add(task: str, text: str, reply: str, views: Views) -> None:
             out.append(Example(text, reply, views, task))
 
-        wanted = {task: rng.random() < share for task, share in SHARE.items() if task not in ("follow_up", COPY)}
+        wanted = {task: rng.random() < share for task, share in SHARE.items() if task in USUAL and task != "follow_up"}
         if wanted["screen"]:
             seen = Story(case, found.looks, [], rng).seen()
             add("screen", question_text(VERDICT_QUESTION, [], evidence), seen, close)
@@ -100,8 +102,8 @@ class Writer:
             sessions = Sessions(self.facts, DEFECTS, self.shown)
             for step in (step for _ in range(SESSIONS) for step in sessions.session(case, found, rng)):
                 out.append(Example(step.text, step.reply, step.views, "follow_up", step.close_up))
-        if self._copying is not None:
-            out += [Example(*self._copying.row(rng), Views(), COPY) for _ in range(round(SHARE[COPY]))]
+        for task, rows in self._ground.items():
+            out += [Example(*rows.row(rng), Views(), task) for _ in range(round(SHARE[task]))]
         return out
 
     def _described(self, case: Case, rng: Rng) -> list[NumberedFact]:

@@ -52,14 +52,16 @@ class TransformersChat(BaseChatModel):
     """Most tokens of a reply."""
     _citations: dict[str, int] = PrivateAttr(default_factory=dict)
     _control: re.Pattern[str] = PrivateAttr()
-    _call_token: int = PrivateAttr()
+    _opens_call: list[int] = PrivateAttr()
 
     def model_post_init(self, context: Any) -> None:
         """Find out which citations are single tokens of this tokenizer, and which words are control tokens."""
         tokenizer = self.processor.tokenizer
         self._citations = citation_tokens(tokenizer)
-        self._call_token = tokenizer.encode(CALL, add_special_tokens=False)[0]
-        control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+        added = tokenizer.added_tokens_decoder
+        self._opens_call = [id for id, token in added.items() if token.content.startswith(CALL)]
+        self._opens_call.append(tokenizer.encode(CALL, add_special_tokens=False)[0])
+        control = [token.content for token in added.values() if token.special]
         self._control = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))) or r"(?!)")
 
     @property
@@ -162,7 +164,7 @@ class TransformersChat(BaseChatModel):
         prompt, inputs = self.inputs(messages, tools)
         length = inputs["input_ids"].shape[1]
         absent = [token for alias, token in self._citations.items() if alias not in prompt]
-        more: dict[str, Any] = {} if tools else {"begin_suppress_tokens": [self._call_token]}
+        more: dict[str, Any] = {} if tools else {"begin_suppress_tokens": self._opens_call}
         if stopped is not None:
             more["stopping_criteria"] = StoppingCriteriaList([_Stopped(stopped)])
         with torch.inference_mode(), choice(options.get("temperature", 0.0), options.get("seed", 0)) as how:

@@ -12,13 +12,28 @@ from transformers.models.internvl.video_processing_internvl import InternVLVideo
 
 from agent.vlm.modeling import SageConfig, SageForConditionalGeneration
 from agent.vlm.processing import SageProcessor
+from agent.vlm.prompt import DECLINED
 from agent.vlm.sfe import CLOSE_UP, COMPARISON, FACT, MARKS, REFERENCE
+from agent.vlm.tool_calls import tool_call_text
 from agent.vlm.vision import SageVisionModel
 
 IMAGE, START_IMAGE, END_IMAGE, VIDEO = "<IMG_CONTEXT>", "<img>", "</img>", "<video>"
 PAD, END, START_TURN = "<|pad|>", "<|im_end|>", "<|im_start|>"
 ALIASES = [f"[F{i}]" for i in range(1, 17)] + [f"[E{i}]" for i in range(1, 13)]
 """Citations are one token each, so that the model chooses an id as it chooses a word."""
+
+
+def said_in_one() -> list[str]:
+    """What is one token each, so that to call a tool, and which, or to decline is one choice: the first word of a reply.
+
+    Spelled out, a call would be fifty tokens of which three say something, and what they say is learnt last.
+    """
+    places = [tool_call_text(tool, {"where": "|"}).split("|")[0] for tool in ("zoom", "measure", "compare")]
+    person, end = tool_call_text("ask_person", {"question": "|"}).split("|")
+    query = tool_call_text("query_facts", {"query": "|", "defect_types": ["|"]}).split("|")
+    of_all = tool_call_text("query_facts", {"query": "|", "defect_types": []}).split("|")[1]
+    return [*places, person, end, *query, of_all, tool_call_text("similar_cases", {}), DECLINED]
+
 
 # The system message of larger models is left out: this model is trained on these prompts and needs no explanation.
 CHAT_TEMPLATE = (
@@ -48,7 +63,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_tokens([AddedToken(alias, normalized=False) for alias in ALIASES])
+    tokenizer.add_tokens([AddedToken(alias, normalized=False) for alias in [*ALIASES, *said_in_one()]])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,

@@ -25,8 +25,8 @@ from training import looks as made_up
 from training.draw.scene import Case, draw_case
 from training.fact_index import FactIndex, numbered
 from training.looks import LOOKS, crop
-from training.sessions import STEPS, Sessions, Told, topic_of
-from training.steps import Step, unseen_reply
+from training.sessions import STEPS, Sessions, Told
+from training.steps import Step
 from training.story import Look, Looks, Story
 from training.wordings import (
     HELD_OUT_PERSONS,
@@ -277,10 +277,6 @@ def test_the_words_for_a_place_mean_it_to_the_tools_too() -> None:
 @pytest.mark.parametrize(("one", "many"), [("crack", "cracks"), ("scratch", "scratches"), ("corrosion", "corrosion")])
 def test_plurals(one: str, many: str) -> None:
     assert plural(one) == many
-
-
-def test_what_nobody_can_see_is_read_back() -> None:
-    assert topic_of(unseen_reply("surface temperature")) == "surface temperature"
 
 
 # --- what tools would report

@@ -104,6 +104,24 @@ def test_text_alone_carries_no_images_and_only_the_tasks_asked_for(kept: Path) -
         assert content[0]["text"] == "Test image:"
 
 
+def test_text_alone_says_the_same_as_with_photos(kept: Path) -> None:
+    """Whether there is a reference decides what can be answered, so a row without photos has to know of it too."""
+    from training.sfe.rows import Telling
+
+    def said(images: bool) -> list[tuple[str, str]]:
+        made = islice(rows_of(kept, telling=Telling(images, ("verdict", "follow_up"), 1)), 64)
+        contents = [(r["prompt"][-1]["content"], r["completion"][0]["content"]) for r in made]
+        return [
+            ("".join(part["text"] for part in prompt if part["type"] == "text"), reply[0]["text"])
+            for prompt, reply in contents
+        ]
+
+    with_photos = said(True)
+    assert said(False) == with_photos
+    assert any("Reference:" in prompt for prompt, _ in with_photos)
+    assert any("Close-up:" in prompt for prompt, _ in with_photos)
+
+
 def test_some_tasks_may_be_told_without_photos_each_batch_of_one_sort(kept: Path) -> None:
     from training.sfe.rows import Telling
 

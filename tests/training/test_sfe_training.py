@@ -147,15 +147,20 @@ def test_the_processor_shows_the_eye_what_the_detectors_show_it(run: SimpleNames
 def test_citations_and_control_marks_are_single_tokens(run: SimpleNamespace) -> None:
     from transformers import AutoProcessor
 
-    from agent.vlm.nano import ALIASES, END, IMAGE, PAD, START_TURN
+    from agent.vlm.nano import ALIASES, END, IMAGE, PAD, START_TURN, said_in_one
+    from agent.vlm.tool_calls import tool_call_text
 
     tokenizer = AutoProcessor.from_pretrained(run.folder).tokenizer
-    for text in (*ALIASES, END, IMAGE, PAD, START_TURN):
+    for text in (*ALIASES, END, IMAGE, PAD, START_TURN, *said_in_one()):
         assert len(tokenizer.encode(text, add_special_tokens=False)) == 1, text
     assert len({tokenizer.encode(alias)[0] for alias in ALIASES}) == len(ALIASES)
     answer = "True. The heat map is high [E1]. It fits [F2][E12]."
     ids = tokenizer.encode(answer)
     assert tokenizer.decode(ids, skip_special_tokens=True) == answer
+    call = tool_call_text("query_facts", {"query": "cause of crack", "defect_types": ["crack"]})
+    ids = tokenizer.encode(call)
+    assert tokenizer.decode(ids, skip_special_tokens=True) == call
+    assert len(ids) < 20
     # Digits stand alone, so that numbers can be copied.
     assert len(tokenizer.encode("0.51")) == 4
     assert tokenizer.padding_side == "left"

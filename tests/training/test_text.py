@@ -22,12 +22,16 @@ from training import follow_ups
 from training.copying import Copying
 from training.draw.families import FAMILIES
 from training.draw.scene import Case, draw_case
+from training.draw.splits import HELD_OUT_TYPES
 from training.fact_index import KINDS, FactIndex, numbered
 from training.follow_ups import HELD_OUT_PROPERTIES, UNSEEN_PROPERTIES, UNSEEN_SIDES
+from training.hearing import Hearing
 from training.preference.scene import PLACES as drawn_places
 from training.preference.scene import places_of
 from training.story import Looks, Story, words
-from training.text import COPY, USUAL, Example, Writer
+from training.text import COPY, HEAR, USUAL, Example, Writer
+from training.wordings import KINDS as KINDS_OF_QUESTIONS
+from training.wordings import NAMING, PERSONS, PLACED, SPOKEN, WORDINGS
 
 CASES = 90
 TYPES = frozenset(fact.defect_type for fact in shipped_pack().facts if fact.defect_type)
@@ -321,10 +325,15 @@ def test_the_shipped_eye_tells_no_tales_either() -> None:
 
 def test_a_reply_that_says_again_is_in_its_prompt_word_for_word() -> None:
     copying, rng = Copying(FactIndex(shipped_pack())), np.random.default_rng(0)
-    openings = set()
+    openings, absent = set(), 0
     for _ in range(300):
         text, reply = copying.row(rng)
         openings.add(text[:4])
+        if nothing := re.fullmatch(r"Nothing on (\w+)\.", reply):
+            absent += 1
+            assert text.endswith(f"\nQuestion: What of {nothing[1]}?")
+            assert f"] {nothing[1]}: " not in text
+            continue
         cited = re.fullmatch(r"(?:On )?(.*) (\[[EF]\d\])\.", reply, re.DOTALL)
         if cited is None:
             assert text == f"Question: Say: {reply}"
@@ -333,11 +342,40 @@ def test_a_reply_that_says_again_is_in_its_prompt_word_for_word() -> None:
             question = text.rsplit("Question: ", 1)[1]
             assert cited[2] in question or cited[1].split(":")[0] in question
     assert openings == {"Ques", "Evid", "Fact"}
+    assert 5 < absent < 50  # of the fifth that asks for a word
 
 
-def test_copying_is_learnt_only_where_it_is_named(cheap_looks: Any) -> None:
+def test_what_is_heard_is_the_kind_of_the_question_and_what_it_names() -> None:
+    hearing, rng = Hearing(FactIndex(shipped_pack())), np.random.default_rng(0)
+    kinds = set()
+    for _ in range(400):
+        text, reply = hearing.row(rng)
+        asked = re.fullmatch(r"What is asked for\?\nQuestion: (.+)", text)
+        heard = re.fullmatch(r"([a-z ]+)(?:: ([a-z_ ]+))?\.", reply)
+        assert asked is not None
+        assert heard is not None
+        kind, named = heard[1].replace(" ", "_"), heard[2]
+        kinds.add(kind)
+        if kind in PLACED:
+            assert any(words in asked[1] for words in SPOKEN[named])
+        elif kind in NAMING:
+            assert named in TYPES - HELD_OUT_TYPES
+            assert words(named) in asked[1]
+        elif kind == "unseen":
+            assert named in asked[1]
+            assert named not in HELD_OUT_PROPERTIES
+        elif kind == "person":
+            assert asked[1] in PERSONS[named][1]
+        else:
+            assert named is None
+            assert asked[1] in WORDINGS[kind]
+    assert kinds == set(KINDS_OF_QUESTIONS)
+
+
+def test_copying_and_hearing_are_learnt_only_where_they_are_named(cheap_looks: Any) -> None:
     case = draw_case((4, 1), references=1)
     found = cheap_looks(case, "one-shot")
-    for tasks, count in (([*USUAL, COPY], 8), (USUAL, 0)):
+    for tasks, count in (([*USUAL, COPY, HEAR], 1), (USUAL, 0)):
         examples = Writer(FactIndex(shipped_pack()), tasks=tasks).examples(case, found, np.random.default_rng(1))
-        assert sum(e.task == COPY for e in examples) == count
+        for task in (COPY, HEAR):
+            assert sum(e.task == task for e in examples) == count

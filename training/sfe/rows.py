@@ -15,7 +15,7 @@ from torch.utils.data import get_worker_info
 
 from agent.vlm.prompt import INSTRUCTIONS, Views
 from knowledge.facts import shipped_pack
-from training.cases import PHOTOS, read_case
+from training.cases import read_case, without_photos
 from training.draw.noise import Rng
 from training.draw.scene import Case
 from training.fact_index import FactIndex
@@ -83,7 +83,7 @@ def rows(
         torch.set_num_threads(1)
     cases = load_from_disk(folder)
     if not telling.images:
-        cases = cases.remove_columns(list(PHOTOS))
+        cases = without_photos(cases)
     writer, taken = Writer(FactIndex(shipped_pack()), telling.facts, telling.tasks), skip + shards[0]
     pool: list[dict[str, Any]] = []
     while True:

@@ -14,7 +14,7 @@ from trl import ModelConfig
 from agent.vlm import Eye, SageConfig, SageForConditionalGeneration, SageProcessor
 from agent.vlm.nano import build_model, build_processor, shipped, train_tokenizer
 from knowledge.facts import shipped_pack
-from training.cases import PHOTOS, read_case
+from training.cases import read_case, without_photos
 from training.fact_index import FactIndex
 from training.recipe import RecipeError
 from training.sfe.arguments import SfeArguments
@@ -136,7 +136,7 @@ def score_replies_alone() -> None:
 def texts(cases: Dataset, count: int, seed: int) -> Iterator[str]:
     """What is said of the first `count` cases, and all facts: the text of a new tokenizer."""
     writer, rng = Writer(FactIndex(shipped_pack())), np.random.default_rng(seed)
-    for kept in cases.remove_columns(list(PHOTOS)).take(min(count, len(cases))):
+    for kept in without_photos(cases).take(min(count, len(cases))):
         for example in writer.examples(*read_case(kept), rng):
             yield example.text
             yield example.reply
