@@ -24,6 +24,7 @@ class Hearing:
     def row(self, rng: Rng) -> tuple[str, str]:
         """A prompt and its reply: the kind of question, and what it names."""
         kind = KINDS[int(rng.integers(len(KINDS)))]
+        named: str | None
         if kind == "unseen":
             question, named = unseen_topic(rng)
         else:

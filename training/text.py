@@ -20,7 +20,7 @@ from training.story import Looks, Story
 
 SHARE = {
     "screen": 0.4, "plan": 0.3, "alone": 0.5, "judge": 0.6, "suspect": 0.9, "verdict": 0.7, "question": 0.5, "follow_up": 4.2,
-    "copy": 1.0, "hear": 1.0,
+    "copy": 1, "hear": 1,
 }  # fmt: skip
 """How many rows of each task are written for a case, on average."""
 SESSIONS = 3
@@ -56,8 +56,11 @@ class Writer:
     """Sessions take long to write, and are left out where they are not asked for, as copying is."""
 
     def __post_init__(self) -> None:
-        ground = {COPY: Copying, HEAR: Hearing}
-        self._ground = {task: rows(self.facts) for task, rows in ground.items() if task in self.tasks}
+        self._ground: dict[str, Copying | Hearing] = {}
+        if COPY in self.tasks:
+            self._ground[COPY] = Copying(self.facts)
+        if HEAR in self.tasks:
+            self._ground[HEAR] = Hearing(self.facts)
 
     def examples(self, case: Case, found: Looks, rng: Rng) -> list[Example]:
         """Some of: a plan, the verdict from the photos alone, from evidence or from facts alone, a suspicion, the verdict and
@@ -102,8 +105,8 @@ class Writer:
             sessions = Sessions(self.facts, DEFECTS, self.shown)
             for step in (step for _ in range(SESSIONS) for step in sessions.session(case, found, rng)):
                 out.append(Example(step.text, step.reply, step.views, "follow_up", step.close_up))
-        for task, rows in self._ground.items():
-            out += [Example(*rows.row(rng), Views(), task) for _ in range(round(SHARE[task]))]
+        for task, ground in self._ground.items():
+            out.append(Example(*ground.row(rng), Views(), task))
         return out
 
     def _described(self, case: Case, rng: Rng) -> list[NumberedFact]:
