@@ -388,6 +388,9 @@ class _Terminal:
 
 def _control(terminal: int) -> None:
     import fcntl
+    import signal
     import termios
 
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    # Tests that a shell runs in the background ignore it, and hand that down.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
