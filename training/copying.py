@@ -23,7 +23,7 @@ class Copying:
     def __init__(self, index: FactIndex) -> None:
         facts = index.pack.facts
         self._words = sorted({word for fact in facts for word in re.findall(r"[a-z]+", fact.text.lower())})
-        self._types = sorted({fact.defect_type for fact in facts if fact.defect_type})
+        self._types = index.trained_types
 
     def row(self, rng: Rng) -> tuple[str, str]:
         """A prompt and its reply: all of it again, what a line says, or what is said of a word, if anything is."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from agent.vlm.prompt import NumberedFact
 from knowledge.facts import Fact, Pack
+from training.draw.splits import HELD_OUT_TYPES
 
 KINDS = ("defect", "cause", "impact", "remedy")
 
@@ -18,6 +19,12 @@ class FactIndex:
         self._facts: dict[tuple[str, str, str], list[Fact]] = {}
         for fact in pack.facts:
             self._facts.setdefault((fact.category, fact.defect_type or "", fact.kind), []).append(fact)
+
+    @property
+    def trained_types(self) -> list[str]:
+        """Every kind of defect that training may name, in alphabetical order."""
+        named = {fact.defect_type for fact in self.pack.facts if fact.defect_type}
+        return sorted(named - HELD_OUT_TYPES - {"unclassified"})
 
     def find(self, category: str | None, defect_type: str, kind: str) -> list[Fact]:
         """As the fact store does: the family, then what it falls back to, then the generic families."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from agent.vlm.prompt import question_text
 from training.draw.noise import Rng
-from training.draw.splits import HELD_OUT_TYPES
 from training.fact_index import FactIndex
 from training.follow_ups import unseen_topic
 from training.preference.scene import PLACES
@@ -18,8 +17,7 @@ class Hearing:
     """Makes such rows: a question of a session, as in `What about the left edge?`, and `closer: middle left.`."""
 
     def __init__(self, index: FactIndex) -> None:
-        types = {fact.defect_type for fact in index.pack.facts if fact.defect_type}
-        self._types = sorted(types - HELD_OUT_TYPES - {"unclassified"})
+        self._types = index.trained_types
 
     def row(self, rng: Rng) -> tuple[str, str]:
         """A prompt and its reply: the kind of question, and what it names."""

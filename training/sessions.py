@@ -55,9 +55,7 @@ class Sessions:
 
     def __init__(self, index: FactIndex, described: int, shown: bool = True) -> None:
         self.index, self.described, self.shown = index, described, shown
-        self._types = sorted(
-            {f.defect_type for f in index.pack.facts if f.defect_type} - HELD_OUT_TYPES - {"unclassified"}
-        )
+        self._types = index.trained_types
 
     def session(self, case: Case, found: Looks, rng: Rng) -> Iterator[Told]:
         """The steps that answer one question about a case."""
