@@ -13,7 +13,7 @@ from agent.gather import CLOSE_LOOKS, FAILURES, call, take_looks
 from agent.model import REFUSED
 from agent.person import ASK_PERSON, next_look
 from agent.report import Answer, ReasoningStep, Verdict
-from agent.state import InspectionState, Update
+from agent.state import InspectionState, Update, evidence_by_id, facts_by_id, texts_by_id
 from agent.verify import problems_of, verdict_problems
 from agent.vlm.chat import probability_true
 from agent.vlm.prompt import (
@@ -144,8 +144,10 @@ class Nodes:
             if calls:
                 return {**update, "calls": calls, "failed": failed}
             return {**update, "calls": [Call(name="", arguments={})], "failed": failed}
-        texts = {alias: fact.text for alias, fact in self._aliases(state).items()}
-        update |= {"reply": quoted(str(reply.content), texts), "repairs": state.get("repairs", 0) + bool(critique)}
+        update |= {
+            "reply": quoted(str(reply.content), texts_by_id(state)),
+            "repairs": state.get("repairs", 0) + bool(critique),
+        }
         return update | ({"asked": text} if first and not critique else {})
 
     def act(self, state: InspectionState) -> Update:
@@ -173,7 +175,7 @@ class Nodes:
         """Hold each sentence against what it cites; faults go back once, what is left is flagged."""
         if state["depth"] == "screen":
             return {"critique": [], "reasoning": [], "said": ""}
-        aliases, evidence, types = self._aliases(state), self._evidence(state), self.facts.defect_types()
+        aliases, evidence, types = facts_by_id(state), evidence_by_id(state), self.facts.defect_types()
         value, sentences = read_answer(state["reply"])
         checked = [(s, problems_of(s, aliases, evidence, types)) for s in sentences]
         faults = [f"{s.text!r}: {', '.join(p)}" for s, p in checked if p]
@@ -254,11 +256,11 @@ class Nodes:
                 self.facts.search("what to do", kinds=["impact", "remedy"], defect_types=[UNCLASSIFIED]) if full else []
             )
             pixels = photo.width * photo.height
-            findings = build_findings(good, self._aliases(state), state["evidence"], pixels, general)
+            findings = build_findings(good, facts_by_id(state), state["evidence"], pixels, general)
             general = general if findings[0].defect_type == UNCLASSIFIED else []
         if self.vlm.caveat and any(finding.defect_type != UNCLASSIFIED for finding in findings):
             warnings.append(self.vlm.caveat)
-        against = verdict_problems(value, sentences, self._evidence(state))
+        against = verdict_problems(value, sentences, evidence_by_id(state))
         supported = sum(step.supported for step in steps) / max(1, len(steps) + len(against)) if full else 1.0
         agreement = 1.0 if heard is None else 1 - abs(detector - heard) / 2
         confidence = abs(2 * score - 1) * agreement * supported
@@ -275,7 +277,7 @@ class Nodes:
         fresh = state.get("fresh") or []
         asked = sum(e.tool == "query_facts" for e in [*state["evidence"], *fresh]) + state.get("lookups", 0)
         id = f"Q{asked + 1}" if wanted.name == "query_facts" else f"E{next_look(state)}"
-        before = self._evidence(state) | {e.id: e for e in fresh if e.tool == "query_facts"}
+        before = evidence_by_id(state) | {e.id: e for e in fresh if e.tool == "query_facts"}
         return call(self._tools(state), wanted.name, wanted.arguments, id, before)
 
     def _tools(self, state: InspectionState) -> dict[str, BaseTool]:
@@ -284,25 +286,16 @@ class Nodes:
 
     def _known(self, state: InspectionState) -> tuple[list[tuple[str, str]], list[NumberedFact]]:
         """Evidence and facts as they are put before the model."""
-        evidence = [(alias, item.summary) for alias, item in self._evidence(state).items()]
-        facts = [NumberedFact(alias, f.kind, f.defect_type, f.text) for alias, f in self._aliases(state).items()]
+        evidence = [(alias, item.summary) for alias, item in evidence_by_id(state).items()]
+        facts = [NumberedFact(alias, f.kind, f.defect_type, f.text) for alias, f in facts_by_id(state).items()]
         return evidence, facts
-
-    def _aliases(self, state: InspectionState) -> dict[str, Fact]:
-        known = [*(state.get("facts") or []), *(state.get("fresh_facts") or [])]
-        return {f"F{i}": fact for i, fact in enumerate(known, 1)}
-
-    def _evidence(self, state: InspectionState) -> dict[str, Evidence]:
-        """By the ids of this prompt, which stay small however long the session is; in an inspection they are its own."""
-        known = [*state["evidence"], *(state.get("looked") or []), *(state.get("fresh") or [])]
-        return {f"E{i}": e for i, e in enumerate((e for e in known if e.tool != "query_facts"), 1)}
 
     def _said(self, state: InspectionState) -> list[tuple[str, str]]:
         """What was asked and answered before, so that `why?` has something to ask about."""
         if "verdict" not in state:
             return []
-        names = {fact.id: alias for alias, fact in self._aliases(state).items()}
-        names |= {item.id: alias for alias, item in self._evidence(state).items()}
+        names = {fact.id: alias for alias, fact in facts_by_id(state).items()}
+        names |= {item.id: alias for alias, item in evidence_by_id(state).items()}
         turns = [(turn.question, _renamed(turn.answer.text, names)) for turn in state.get("turns") or []]
         return [(VERDICT_QUESTION, state["said"]), *turns]
 

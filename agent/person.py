@@ -22,7 +22,7 @@ def ask_person(question: str) -> tuple[str, Evidence]:
     """Ask the person a question that neither the photo nor the facts can answer, such as how the part is used."""
     asked = one_line(question)[:500]
     told = one_line(str(interrupt(Pause(kind="question", text=asked).model_dump())))
-    summary = f"The person says: {told}"
+    summary = f"Asked {asked!r}, the person says: {told}"
     return summary, Evidence(id="", tool=ASK_PERSON, arguments={"question": question}, summary=summary)
 
 

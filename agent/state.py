@@ -86,3 +86,21 @@ class InspectionState(TypedDict, total=False):
     """One that is to be applied next."""
     corrections: Annotated[list[Correction], operator.add]
     accepted: Acceptance | None
+
+
+def facts_by_id(state: InspectionState) -> dict[str, Fact]:
+    """The facts of the prompt, by the ids that the model knows them by."""
+    known = [*(state.get("facts") or []), *(state.get("fresh_facts") or [])]
+    return {f"F{i}": fact for i, fact in enumerate(known, 1)}
+
+
+def evidence_by_id(state: InspectionState) -> dict[str, Evidence]:
+    """By the ids of this prompt, which stay small however long the session is; in an inspection they are its own."""
+    known = [*state["evidence"], *(state.get("looked") or []), *(state.get("fresh") or [])]
+    return {f"E{i}": e for i, e in enumerate((e for e in known if e.tool != "query_facts"), 1)}
+
+
+def texts_by_id(state: InspectionState) -> dict[str, str]:
+    """What facts and evidence of the prompt say, for a model that points at them."""
+    facts = {id: fact.text for id, fact in facts_by_id(state).items()}
+    return facts | {id: item.summary for id, item in evidence_by_id(state).items()}

@@ -108,8 +108,9 @@ class Turn:
         return self.steps[-1].reply if self.steps else ""
 
     def told(self, reply: str) -> str:
-        """A reply as the person reads it: facts in their own words."""
-        return quoted(reply, {alias: fact.text for alias, fact in self.aliases.items()})
+        """A reply as the person reads it: facts and evidence in their own words."""
+        texts = {alias: fact.text for alias, fact in self.aliases.items()}
+        return quoted(reply, texts | {item.id: item.summary for item in self.evidence})
 
     def _numbered(self) -> list[NumberedFact]:
         return [NumberedFact(alias, f.kind, f.defect_type, f.text) for alias, f in self.aliases.items()]

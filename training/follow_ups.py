@@ -9,7 +9,7 @@ from training.draw.noise import Rng
 from training.preference.scene import PLACES, places_of
 from training.steps import Step, unseen_reply
 from training.story import Story, join, words
-from training.wordings import Kind, ask
+from training.wordings import Kind, ask, typed
 
 OPEN: tuple[Kind, ...] = ("position", "size", "type", "type", "cause", "consequence", "remedy")
 """What is asked openly about a case whose evidence is complete."""
@@ -50,11 +50,13 @@ def unseen_topic(rng: Rng, properties: Sequence[str] = UNSEEN_PROPERTIES) -> tup
     def say(variants: Sequence[str]) -> str:
         return variants[int(rng.integers(len(variants)))]
 
-    if properties is UNSEEN_PROPERTIES and rng.random() < 0.3:
+    trained = properties is UNSEEN_PROPERTIES
+    if trained and rng.random() < 0.3:
         side = say(UNSEEN_SIDES)
-        return say(_SIDE_FRAMES).format(side), side
+        return typed(say(_SIDE_FRAMES).format(side), rng), side
     name = say(properties)
-    return say(_FRAMES).format(name), name
+    question = say(_FRAMES).format(name)
+    return (typed(question, rng) if trained else question), name
 
 
 def another_question(story: Story, types: Sequence[str]) -> tuple[str, str]:

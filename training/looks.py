@@ -14,6 +14,7 @@ from training.draw.noise import Rng
 from training.draw.splits import HELD_OUT_FAMILIES, HELD_OUT_TYPES
 from training.preference.scene import PLACES
 from training.story import Look
+from training.wordings import PERSONS
 
 CLOSE_UP = 448
 """Side of a close-up in pixels, as that of the tools."""
@@ -86,7 +87,8 @@ def similar(rng: Rng) -> Look:
 def told(topic: str, said: str, rng: Rng) -> Look:
     """What the person answered, to a question on a topic of `training.wordings.PERSONS`."""
     stop = "." if rng.random() < 0.5 else ""
-    return Look("ask_person", f"The person says: {said}{stop}", {"said": said, "topic": topic})
+    question = PERSONS[topic][0]
+    return Look("ask_person", f"Asked {question!r}, the person says: {said}{stop}", {"said": said, "topic": topic})
 
 
 def why_failed(rng: Rng) -> str:

@@ -213,9 +213,7 @@ class Step:
         id, cases = look[0], look[1]["cases"]
         if not cases:
             return f"No similar case is on record [{id}]."
-        if len(cases) == 1:
-            return f"One similar case is on record: {cases[0]} [{id}]."
-        return f"{len(cases)} similar cases are on record; the nearest is {cases[0]} [{id}]."
+        return f"On record: [{id}]."
 
     def _person(self) -> str:
         heard = [
@@ -229,4 +227,4 @@ class Step:
         id, said = heard[-1][0], heard[-1][1]["said"]
         if said == UNKNOWN:
             return f"{DECLINED}: the person does not know it either [{id}]."
-        return f"The person says: {said} [{id}]."
+        return f"From the person: [{id}]."

@@ -13,6 +13,7 @@ from training.draw.families import BY_NAME
 from training.draw.noise import Rng
 from training.draw.scene import Case
 from training.fact_index import FactIndex, numbered
+from training.finding import Finding
 from training.follow_ups import another_question
 from training.hearing import Hearing
 from training.sessions import Sessions
@@ -20,7 +21,7 @@ from training.story import Looks, Story
 
 SHARE = {
     "screen": 0.4, "plan": 0.3, "alone": 0.5, "judge": 0.6, "suspect": 0.9, "verdict": 0.7, "question": 0.5, "follow_up": 4.2,
-    "copy": 1, "hear": 1,
+    "copy": 1, "hear": 1, "find": 1,
 }  # fmt: skip
 """How many rows of each task are written for a case, on average."""
 SESSIONS = 3
@@ -28,9 +29,9 @@ SESSIONS = 3
 DEFECTS = 8
 """Descriptions of defects among which the model looks for the one it sees."""
 TASKS = tuple(SHARE)
-COPY, HEAR = "copy", "hear"
+COPY, HEAR, FIND = GROUND = "copy", "hear", "find"
 """Told only where they are asked for: a large model has learnt them long ago."""
-USUAL = tuple(task for task in TASKS if task not in (COPY, HEAR))
+USUAL = tuple(task for task in TASKS if task not in GROUND)
 
 
 @dataclass
@@ -56,11 +57,13 @@ class Writer:
     """Sessions take long to write, and are left out where they are not asked for, as copying is."""
 
     def __post_init__(self) -> None:
-        self._ground: dict[str, Copying | Hearing] = {}
+        self._ground: dict[str, Copying | Hearing | Finding] = {}
         if COPY in self.tasks:
             self._ground[COPY] = Copying(self.facts)
         if HEAR in self.tasks:
             self._ground[HEAR] = Hearing(self.facts)
+        if FIND in self.tasks:
+            self._ground[FIND] = Finding(self.facts)
 
     def examples(self, case: Case, found: Looks, rng: Rng) -> list[Example]:
         """Some of: a plan, the verdict from the photos alone, from evidence or from facts alone, a suspicion, the verdict and

@@ -15,6 +15,7 @@ from agent.graph import STEPS
 from agent.session.checkpoints import Checkpoints
 from agent.session.files import SessionError
 from agent.session.steps import Step, Token, step_of
+from agent.state import texts_by_id
 from agent.vlm.quotes import Quoting
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Thread:
                 if mode == "messages":
                     message, about = event
                     if about["langgraph_node"] == "reason" and isinstance(message, AIMessage) and message.content:
-                        writing = writing or Quoting(self._facts())
+                        writing = writing or Quoting(texts_by_id(self.graph.get_state(self.config).values))
                         if text := writing.add(str(message.content)):
                             yield Token(text)
                     continue
@@ -102,12 +103,6 @@ class Thread:
                 for node, update in event.items():
                     if isinstance(update, Mapping) and (step := step_of(node, update)) is not None:
                         yield step
-
-    def _facts(self) -> dict[str, str]:
-        """What the facts of the prompt say, by the ids that the model knows them by."""
-        values = self.graph.get_state(self.config).values
-        known = [*(values.get("facts") or []), *(values.get("fresh_facts") or [])]
-        return {f"F{i}": fact.text for i, fact in enumerate(known, 1)}
 
     def _snapshot(self) -> Any:
         with self._told():

@@ -1,4 +1,4 @@
-"""Facts quoted by their id, in whole replies and in those still being written."""
+"""Facts and evidence quoted by their id, in whole replies and in those still being written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from agent.vlm.quotes import Quoting, quoted
 
-FACTS = {"F1": "Dull tools tear it.", "F2": "It leaks\nunder pressure."}
+TEXTS = {"F1": "Dull tools tear it.", "F2": "It leaks\nunder pressure.", "E4": "One similar case: gear, normal."}
 
 
 @pytest.mark.parametrize(
@@ -17,17 +17,18 @@ FACTS = {"F1": "Dull tools tear it.", "F2": "It leaks\nunder pressure."}
         ("The cause is known [F1].", "The cause is known [F1]."),
         ("The usual cause: [F9].", "The usual cause: [F9]."),
         ("The usual cause: it is old [F1].", "The usual cause: it is old [F1]."),
+        ("On record: [E4].", "On record: One similar case: gear, normal [E4]."),
         ("So: ", "So: "),
     ],
 )
 def test_a_pointer_becomes_the_facts_own_words(reply: str, whole: str) -> None:
-    assert quoted(reply, FACTS) == whole
+    assert quoted(reply, TEXTS) == whole
     for size in (1, 2, 3, 7):
-        writing = Quoting(FACTS)
+        writing = Quoting(TEXTS)
         pieces = [writing.add(reply[at : at + size]) for at in range(0, len(reply), size)]
         assert "".join(pieces) + writing.rest() == whole
 
 
 def test_nothing_is_held_back_that_is_no_pointer() -> None:
-    writing = Quoting(FACTS)
+    writing = Quoting(TEXTS)
     assert writing.add("It is in the centre [E1]. ") == "It is in the centre [E1]. "

@@ -190,7 +190,7 @@ def test_the_agent_asks_the_person_and_goes_on_with_the_answer(monkeypatch: pyte
         session.correct(by="me", why="so", verdict="normal")
     [*_, reply] = session.answer("No, it is hidden.")
     assert isinstance(reply, Reply)
-    assert reply.turn.looks[0].summary == "The person says: No, it is hidden."
+    assert reply.turn.looks[0].summary == "Asked 'Is it seen by customers?', the person says: No, it is hidden."
     with pytest.raises(InputError, match="asks nothing"):
         list(session.answer("again"))
 

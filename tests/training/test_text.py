@@ -24,14 +24,15 @@ from training.draw.families import FAMILIES
 from training.draw.scene import Case, draw_case
 from training.draw.splits import HELD_OUT_TYPES
 from training.fact_index import KINDS, FactIndex, numbered
+from training.finding import Finding
 from training.follow_ups import HELD_OUT_PROPERTIES, UNSEEN_PROPERTIES, UNSEEN_SIDES
 from training.hearing import Hearing
 from training.preference.scene import PLACES as drawn_places
 from training.preference.scene import places_of
 from training.story import Looks, Story, words
-from training.text import COPY, HEAR, USUAL, Example, Writer
+from training.text import GROUND, USUAL, Example, Writer
+from training.wordings import HELD_OUT_WORDINGS, NAMING, PERSONS, PLACED, SPOKEN, THINGS, WORDINGS, ask
 from training.wordings import KINDS as KINDS_OF_QUESTIONS
-from training.wordings import NAMING, PERSONS, PLACED, SPOKEN, WORDINGS
 
 CASES = 90
 TYPES = frozenset(fact.defect_type for fact in shipped_pack().facts if fact.defect_type)
@@ -360,22 +361,63 @@ def test_what_is_heard_is_the_kind_of_the_question_and_what_it_names() -> None:
             assert any(words in asked[1] for words in SPOKEN[named])
         elif kind in NAMING:
             assert named in TYPES - HELD_OUT_TYPES
-            assert words(named) in asked[1]
+            assert words(named) in asked[1].lower()
         elif kind == "unseen":
             assert named in asked[1]
             assert named not in HELD_OUT_PROPERTIES
         elif kind == "person":
-            assert asked[1] in PERSONS[named][1]
+            assert any(plain(wording) in plain(asked[1]) for wording in PERSONS[named][1])
         else:
             assert named is None
-            assert asked[1] in WORDINGS[kind]
+            said = [w.replace("{thing}", thing) for w in WORDINGS[kind] for thing in THINGS]
+            assert any(plain(wording) in plain(asked[1]) for wording in said)
     assert kinds == set(KINDS_OF_QUESTIONS)
+
+
+def plain(text: str) -> str:
+    return " ".join(re.findall(r"[a-z]+", text.lower()))
+
+
+def test_what_is_found_stands_in_the_line_that_is_named() -> None:
+    finding, rng, absent = Finding(FactIndex(shipped_pack())), np.random.default_rng(0), 0
+    close = {"close-up": "Close-up of", "measurement": " px, ", "comparison": "Against the reference"}
+    for _ in range(400):
+        text, reply = finding.row(rng)
+        lines = {line[1:].split("]")[0]: line for line in text.splitlines() if line.startswith("[")}
+        question = text.rsplit("Question: ", 1)[1]
+        named = re.fullmatch(r"Yes \[([EF]\d+)\]\.", reply)
+        holding = [lines[named[1]]] if named else list(lines.values())
+        if fact := re.fullmatch(r"Is there a fact on ([a-z ]+), its (\w+)\?", question):
+            kind = {"description": "defect", "effect": "impact"}.get(fact[2], fact[2])
+            held = [f"] {fact[1].replace(' ', '_')} {kind}: " in line for line in holding]
+        elif look := re.fullmatch(r"Is there a ([a-z-]+) of the (.+)\?", question):
+            place = next(place for place, said in SPOKEN.items() if look[2] in said)
+            at = re.compile(rf"\b(?:in|like|from) the {place}\b")
+            held = [
+                close[look[1]] in line.replace(" mm, ", " px, ") and at.search(line) is not None for line in holding
+            ]
+        elif person := re.fullmatch(r"Did the person answer: (.+)", question):
+            held = [person[1] in line for line in holding]
+        else:
+            assert question == "Are similar cases listed?"
+            held = ["similar case" in line for line in holding]
+        assert all(held) if named else not any(held), (text, reply)
+        absent += named is None
+    assert 150 < absent < 250
+
+
+def test_questions_are_typed_in_many_ways_but_never_in_those_of_the_exam() -> None:
+    rng, named = np.random.default_rng(0), (*SPOKEN["centre"], "cracks", "the defect crack")
+    kept = {plain(w.replace("{}", name)) for ws in HELD_OUT_WORDINGS.values() for w in ws for name in named}
+    said = {ask(kind, rng, "centre", "crack").question for kind in WORDINGS for _ in range(400)}
+    assert len(said) > 1500
+    assert not kept & {plain(question) for question in said}
 
 
 def test_copying_and_hearing_are_learnt_only_where_they_are_named(cheap_looks: Any) -> None:
     case = draw_case((4, 1), references=1)
     found = cheap_looks(case, "one-shot")
-    for tasks, count in (([*USUAL, COPY, HEAR], 1), (USUAL, 0)):
+    for tasks, count in (([*USUAL, *GROUND], 1), (USUAL, 0)):
         examples = Writer(FactIndex(shipped_pack()), tasks=tasks).examples(case, found, np.random.default_rng(1))
-        for task in (COPY, HEAR):
+        for task in GROUND:
             assert sum(e.task == task for e in examples) == count
