@@ -14,6 +14,7 @@ from evals.figures.clustered import Value
 from evals.judges.records import read_records
 from evals.judges.truth import truths_below
 from evals.mle import WORST, judge_reference
+from evals.verdicts import verdict_of
 from training.adpl_file import below
 from training.sfe.adpl_rows import shown_evidence, shown_facts, shown_photos, upright
 
@@ -76,11 +77,11 @@ class AdplExam:
         found = []
         replies = Asking(model, processor).replies(prompts, REPLY)
         for (record_id, place, answer, truth), reply in zip(asked, replies, strict=True):
-            given, sentences = read_answer(reply.text)
+            given, sentences = verdict_of(reply.text), read_answer(reply.text)[1]
             mark = judge_reference(reply.text, truth).mean
             found.append(
                 Answered(
-                    record_id, place, given is answer, WORST if mark is None else mark,
+                    record_id, place, given == answer, WORST if mark is None else mark,
                     given is not None and bool(sentences), reply.tokens,
                 )
             )  # fmt: skip

@@ -118,8 +118,8 @@ class Truth(_Part):
     """Largest first; empty on a normal part, and on an anomalous one that nobody described."""
     question: str | None = None
     """What was asked; None: whether the part is defective."""
-    answer: bool | None = None
-    """The right reply to the question; None where it is the verdict."""
+    answer: bool | Literal["unanswerable"] | None = None
+    """The right reply to the question, `unanswerable` where no photo can tell; None where it is the verdict."""
     differences: tuple[str, ...] | None = None
     """Allowed differences from the reference that are there, as the data engine names them; None: unknown."""
     citable: dict[str, Citable] = Field(default_factory=dict)

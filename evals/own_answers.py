@@ -24,18 +24,24 @@ from evals.exam import REPLY, AskingAbout, Exam, Sheet
 from evals.files import write_whole
 from evals.judges.reference import ReferenceJudge
 from evals.judges.truth import truth_of_case
-from training.adpl import ANSWERS, MarkedDefect, PreferenceRecord, RankedAnswer, RankedQuestion
+from evals.mle import Truth
+from evals.verdicts import verdict_of
+from training.adpl import ANSWERS, UNANSWERABLE, MarkedDefect, PreferenceRecord, RankedAnswer, RankedQuestion
 from training.cases import kept_cases
 from training.fact_index import numbered
+from training.follow_ups import unseen_topic
 from training.rank.folder import same
 from training.rank.sample import DEFAULT_QUESTIONS
+from training.steps import unseen_reply
 from training.story import Story
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-ABOUT_A_DEFECT = (True, False, True, False, False)
-"""Whether True says of a part that it is defective, for each of `DEFAULT_QUESTIONS`."""
+ASKED = DEFAULT_QUESTIONS[:-1]
+"""Of every case; the last question is one that no photo answers, lest declining be taken for always wrong."""
+ABOUT_A_DEFECT = (True, False, True, False)
+"""Whether True says of a part that it is defective, for each of them."""
 SEED = 5_800_000
 """From which on cases are drawn for it, apart from those of other training."""
 TOGETHER = 16
@@ -98,8 +104,8 @@ def rank_own_answers(
 ) -> tuple[Path, int, int]:
     """Write `out`/SPLIT.jsonl, and photos and masks below `out`.
 
-    To each question stand the answer that follows from the case and three that the model gave, best first by the reference
-    judge, whose marks are the rewards.
+    To each of four questions stand the answer that follows from the case and three that the model gave, best first by the
+    reference judge, whose marks are the rewards; the fifth is one that no photo answers.
 
     Args:
         model: of transformers.
@@ -134,15 +140,15 @@ def _draw(
     asking: AskingAbout, sheets: Sequence[Sheet], draws: int, temperature: float, seed: int
 ) -> list[list[list[str]]]:
     """Different answers by case and question."""
-    asked = [sheet for sheet in sheets for _ in DEFAULT_QUESTIONS]
-    texts = [sheet.prompt(question) for sheet in sheets for question in DEFAULT_QUESTIONS]
+    asked = [sheet for sheet in sheets for _ in ASKED]
+    texts = [sheet.prompt(question) for sheet in sheets for question in ASKED]
     found: list[list[str]] = [[] for _ in texts]
     for draw in range(draws):
         drawn = asking(asked, texts, REPLY, temperature=temperature, seed=1000 * (seed + draw))
         for kept, (_, reply) in zip(found, drawn, strict=True):
             if reply.text and not any(same(reply.text, other) for other in kept):
                 kept.append(reply.text)
-    count = len(DEFAULT_QUESTIONS)
+    count = len(ASKED)
     return [found[at : at + count] for at in range(0, len(found), count)]
 
 
@@ -152,11 +158,11 @@ def _ranked(sheet: Sheet, drawn: Sequence[Sequence[str]], rng: np.random.Generat
     story = Story(case, sheet.found.looks, numbered(sheet.facts), rng)
     truth = truth_of_case(case, sheet.aliases, sheet.evidence)
     questions = []
-    for text, says, answers in zip(DEFAULT_QUESTIONS, ABOUT_A_DEFECT, drawn, strict=True):
+    for text, says, answers in zip(ASKED, ABOUT_A_DEFECT, drawn, strict=True):
         value = case.anomalous is says
         # The reasons of a verdict are those of its contrary's denial too.
         told = f"{value}. {story.verdict().split('. ', 1)[1]}"
-        asked = truth if text == DEFAULT_QUESTIONS[0] else truth.model_copy(update={"question": text, "answer": value})
+        asked = truth if text == ASKED[0] else truth.model_copy(update={"question": text, "answer": value})
         marks = {answer: judge.judge(answer, asked).mean for answer in [told, *answers]}
         others = sorted(
             ((mark, a) for a, mark in marks.items() if mark is not None and not same(a, told)), reverse=True
@@ -172,7 +178,20 @@ def _ranked(sheet: Sheet, drawn: Sequence[Sequence[str]], rng: np.random.Generat
             return None
         options = [RankedAnswer(answer_en=answer, reward=reward) for reward, answer in ranked]
         questions.append(RankedQuestion(question_en=text, answer=value, answer_options=options))
-    return questions
+    unseen = _unseen(drawn, truth, rng)
+    return None if unseen is None else [*questions, unseen]
+
+
+def _unseen(drawn: Sequence[Sequence[str]], truth: Truth, rng: np.random.Generator) -> RankedQuestion | None:
+    """A question that no photo answers, with the reply that says so and three answers that the model gave to others."""
+    judge, (text, topic) = ReferenceJudge(), unseen_topic(rng)
+    asked = truth.model_copy(update={"question": text, "answer": UNANSWERABLE})
+    given = list(dict.fromkeys(a for answers in drawn for a in answers if verdict_of(a) != UNANSWERABLE))
+    if len(given) < ANSWERS - 1:
+        return None
+    others = [given[i] for i in rng.choice(len(given), ANSWERS - 1, replace=False)]
+    options = [RankedAnswer(answer_en=a, reward=judge.judge(a, asked).mean) for a in (unseen_reply(topic), *others)]
+    return RankedQuestion(question_en=text, answer=UNANSWERABLE, answer_options=options)
 
 
 def _record(sheet: Sheet, questions: list[RankedQuestion], out: Path, split: str, name: str) -> PreferenceRecord:

@@ -7,13 +7,25 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 QUESTIONS = 5
 ANSWERS = 4
 PairType = Literal["standard comparison", "defect identification", "defect diagnosis"]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """Text that says something."""
+
+
+UNANSWERABLE: Literal["unanswerable"] = "unanswerable"
+Verdict = bool | Literal["unanswerable"]
+
+
+def _verdict(value: object) -> object:
+    """In place of the union's own check, which would give an error for each of its members."""
+    if isinstance(value, bool) or value == UNANSWERABLE:
+        return value
+    raise PydanticCustomError("verdict_type", "expected true, false or 'unanswerable'")
 
 
 class _Part(BaseModel):
@@ -49,8 +61,8 @@ class RankedQuestion(_Part):
 
     question_en: Words
     question_cn: str | None = None
-    answer: bool
-    """The right verdict: true or false."""
+    answer: Annotated[Verdict, PlainValidator(_verdict)]
+    """The right verdict: true, false, or `unanswerable` where no photo of the part can tell and to say so is right."""
     answer_options: list[RankedAnswer]
     conclusion_en: Words | None = None
     """In `defect diagnosis`, where each question has a conclusion of its own."""

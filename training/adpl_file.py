@@ -128,7 +128,7 @@ _NAMES = {"question_answer": "question", "answer_options": "answer", "defects": 
 _EXPECTED = {
     "string_type": "text",
     "string_too_short": "text that says something",
-    "bool_type": "true or false",
+    "verdict_type": 'true, false or "unanswerable"',
     "list_type": "an array",
     "model_type": "an object",
     "too_short": "4 numbers",
@@ -207,7 +207,7 @@ def _question_faults(here: str, question: RankedQuestion, record: PreferenceReco
         yield AdplFault(here, f"{rewards} of {len(question.answer_options)} answers have rewards, expected all or none")
     opening = question.answer_options[0].answer_en[:5].casefold()
     if opening.startswith(("true", "false")) and opening.startswith("true") != question.answer:
-        right = "true" if question.answer else "false"
+        right = str(question.answer).lower()
         yield AdplFault(f"{here}, answer 1", f"opens with {opening.rstrip('.,')!r}, but the right verdict is {right}")
     shown = {"F": len(record.facts or []), "E": len(record.evidence or [])}
     for place, option in enumerate(question.answer_options, 1):

@@ -30,6 +30,7 @@ WEIGHTS: dict[Kind, float] = {
 """How often each kind of question is asked."""
 FAILS = 0.06
 """Share of the calls that come to nothing."""
+CALLED = ("zoom", "measure", "compare", "query_facts", "similar_cases", "ask_person")
 MOST_FACTS = 16
 """As many as there are ids."""
 STEPS = 4
@@ -67,6 +68,8 @@ class Sessions:
         close_up: np.ndarray | None = None
         shown = any(look.tool == "zoom" for look in looks if look in found.looks)
         failures: dict[str, str] = {}
+        if rng.random() < FAILS:  # one that had no need to be made, most of the time
+            failures[CALLED[int(rng.integers(len(CALLED)))]] = why_failed(rng)
         for _ in range(STEPS):
             story = Story(case, looks, facts, rng)
             reply = Step(story, asked, bool(case.references), tuple(failures)).reply()

@@ -116,7 +116,7 @@ def stats_of(file: AdplFile) -> Stats:
     verdicts: dict[str, Verdicts] = {}
     for pair_type in dict.fromkeys(r.pair_type for r in records):
         right = [q.answer for r in records if r.pair_type == pair_type for q in r.question_answer]
-        verdicts[pair_type] = Verdicts(sum(right), len(right))
+        verdicts[pair_type] = Verdicts(sum(answer is True for answer in right), len(right))
     return Stats(
         file,
         questions=len(questions),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from evals.mle import Citable, TrueDefect, Truth
+from training.adpl import UNANSWERABLE
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -180,7 +181,9 @@ def _known(truth: Truth) -> list[str]:
     lines = [] if truth.question is None else [f"Question: {truth.question}"]
     right = truth.anomalous if truth.answer is None else truth.answer
     lines += [
-        f"Right conclusion: {right}.",
+        "Right conclusion: no photo of the part can tell, and to say so is right."
+        if right == UNANSWERABLE
+        else f"Right conclusion: {right}.",
         "The part is defective." if truth.anomalous else "The part is normal: it has no defect.",
     ]
     lines += [_defect(number, defect) for number, defect in enumerate(truth.defects, 1)]

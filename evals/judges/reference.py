@@ -17,10 +17,12 @@ from agent.verify.claims import Claims, all_claims
 from agent.vlm.prompt import Sentence, read_answer
 from evals.judges.citations import listed, said, unsupported
 from evals.mle import BEST, SCALES, WORST, Fault, FaultKind, MleScore, Scale, TrueDefect, Truth, scales_of
+from evals.verdicts import verdict_of
 from knowledge.kinds import near
+from training.adpl import UNANSWERABLE
 from training.preference.scene import EXTENTS
 
-VERSION = "1"
+VERSION = "2"
 # Points off by what is wrong. They are graded as AD-PL's answers are (`training.preference.telling.score`).
 _VERDICT: dict[Scale, float] = {"type": 3, "location": 4, "logic": 2}
 _REPLY: dict[Scale, float] = {"type": 4, "logic": 1}
@@ -45,7 +47,20 @@ class ReferenceJudge:
     def judge(self, answer: str, truth: Truth) -> MleScore:
         """Score one answer; unscored where it says nothing."""
         value, sentences = read_answer(answer)
+        declined = verdict_of(answer) == UNANSWERABLE
+        if declined or (truth.answer == UNANSWERABLE and (value is not None or sentences)):
+            return _declining(declined, truth)
         return judge_sentences(value, sentences, truth)
+
+
+def _declining(declined: bool, truth: Truth) -> MleScore:
+    """To what no photo can tell the one right answer is to say so, and to nothing else."""
+    kind: FaultKind = "no answer" if declined else "wrong reply"
+    why = "it declines what the photo can tell" if declined else "it answers what no photo of the part can tell"
+    lost = () if declined is (truth.answer == UNANSWERABLE) else SCALES
+    faults = [Fault(kind=kind, scale=scale, points=BEST - WORST, why=why) for scale in lost]
+    left = scales_of(faults)
+    return MleScore(type=left["type"], location=left["location"], logic=left["logic"], faults=tuple(faults))
 
 
 def judge_report(report: InspectionReport, truth: Truth) -> MleScore:

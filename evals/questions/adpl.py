@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from agent.vlm.prompt import read_answer
 from evals.engine import made
 from evals.errors import EvalError
 from evals.figures.clustered import Value, mean
@@ -22,6 +21,7 @@ from evals.mle import SCALES, Judge, MleScore, Truth
 from evals.pages.questions import write_report
 from evals.questions.asked import Answering, Asked, AskedPhoto, Due, Reply, ask_all
 from evals.questions.results import QuestionResults, System, Values, build
+from evals.verdicts import verdict_of
 from training.adpl import PreferenceRecord
 from training.adpl_file import below
 from training.data import GOOD
@@ -199,7 +199,7 @@ def _defects(record: PreferenceRecord) -> str:
 
 
 def _reply(text: str, judges: Sequence[Judge], truth: Truth | None) -> Reply:
-    value, _ = read_answer(text)
+    value = verdict_of(text)
     scores = {judge.name: judge.judge(text, truth) for judge in judges if truth is not None}
     return Reply(given=None if value is None else str(value), text=text, scores=scores)
 

@@ -13,9 +13,10 @@ pytest.importorskip("datasets")
 from typer.testing import CliRunner
 
 from agent.cli import app
+from agent.vlm.prompt import DECLINED
 from evals.asking import Asking, Prompt, Reply
 from evals.own_answers import rank_own_answers
-from training.adpl import PreferenceRecord
+from training.adpl import UNANSWERABLE, PreferenceRecord
 from training.adpl_file import read_adpl
 from training.edpo.questions import ranked_questions
 from training.rank.sample import DEFAULT_QUESTIONS
@@ -60,7 +61,12 @@ def test_what_was_drawn_says_how_good_an_answer_is(cases: Any, tmp_path: Path, m
     records, _ = ranked(cases, tmp_path, Script(monkeypatch, *said))
     assert {bool(record.defects) for record in records} == {True, False}
     for record in records:
-        for question, says in zip(record.question_answer, (True, False, True, False, False), strict=True):
+        *answerable, unanswerable = record.question_answer
+        assert unanswerable.answer == UNANSWERABLE
+        best, *others = unanswerable.answer_options
+        assert best.answer_en.startswith(DECLINED)
+        assert all(best.reward == 5 and option.reward == 1 for option in others)
+        for question, says in zip(answerable, (True, False, True, False), strict=True):
             assert question.answer is (bool(record.defects) is says)
             rewards = [option.reward or 0 for option in question.answer_options]
             assert rewards == sorted(rewards, reverse=True)

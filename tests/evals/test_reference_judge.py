@@ -14,7 +14,7 @@ from evals.judges.reference import ReferenceJudge
 from evals.judges.truth import truth_of_question
 from evals.mle import SCALES, Citable, FaultKind, MleScore, TrueDefect, Truth, judge_reference
 from knowledge.facts import shipped_pack
-from training.adpl import PreferenceRecord, RankedQuestion
+from training.adpl import UNANSWERABLE, PreferenceRecord, RankedQuestion
 from training.make import Order, make
 
 TruthOf = Callable[[PreferenceRecord, RankedQuestion], Truth]
@@ -53,6 +53,30 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[PreferenceRecor
     ]
     facts = {fact.id: fact for fact in shipped_pack().facts}
     return records, lambda record, question: truth_of_question(record, question, folder, facts)
+
+
+UNSEEN_WEIGHT = GOOD.model_copy(update={"question": "What is its weight?", "answer": UNANSWERABLE})
+
+
+@pytest.mark.parametrize(
+    ("answer", "mark"),
+    [
+        ("The photo does not allow an answer: the weight cannot be seen in it.", 5),
+        ("False. Nothing stands out [E1].", 1),
+        ("It weighs 30 grams.", 1),
+    ],
+)
+def test_what_no_photo_can_tell_is_rightly_declined(answer: str, mark: int) -> None:
+    score = ReferenceJudge().judge(answer, UNSEEN_WEIGHT)
+    assert marks(score) == (mark,) * 3
+    assert bool(score.faults) == (mark == 1)
+    assert ReferenceJudge().judge("", UNSEEN_WEIGHT).unscored
+
+
+def test_to_decline_what_can_be_told_is_no_answer() -> None:
+    score = ReferenceJudge().judge("The photo does not allow an answer: the mark cannot be seen in it.", SCRATCHED)
+    assert marks(score) == (1, 1, 1)
+    assert score.faults[0].kind == "no answer"
 
 
 def marks(score: MleScore) -> tuple[float | None, ...]:

@@ -116,7 +116,7 @@ DAMAGE: list[tuple[Any, str]] = [
     (change(lambda r: r.update(pair_type="defect diagnosis")), "record 2: questions 1, 2, 3, 4, 5 have no conclusion_en"),
     (change(lambda r: at(2)(r).pop("question_en")), f"{HERE}: question_en is missing"),
     (change(lambda r: at(2)(r).pop("answer")), f"{HERE}: answer is missing"),
-    (change(lambda r: at(2)(r).update(answer="true")), f'{HERE}: answer is "true", expected true or false'),
+    (change(lambda r: at(2)(r).update(answer="true")), f'{HERE}: answer is "true", expected true, false or "unanswerable"'),
     (change(lambda r: at(2)(r).update(answer=1)), f"{HERE}: answer is 1"),
     (change(lambda r: at(2)(r)["answer_options"].pop()), f"{HERE}: answer_options holds 3 answers, expected exactly 4"),
     (change(lambda r: at(2, 1)(r).pop("answer_en")), f"{HERE}, answer 2: answer_en is missing"),
@@ -199,6 +199,7 @@ MADE_DAMAGE: list[tuple[Callable[[Json], Any], str]] = [
     (lambda r: r.update(test_image="a" * 300), "record 1: test_image "),
     (lambda r: r.update(reference_image="broken.png"), 'record 1: reference_image "broken.png" cannot be read'),
     (lambda r: r.update(reference_image="none.png"), 'record 1: reference_image "none.png" is not in'),
+    (lambda r: r["question_answer"][2].update(answer="unanswerable"), "record 1, question 3, answer 1: opens with 'true', but the right verdict is unanswerable"),
     (lambda r: at(2, 0)(r).update(answer_en="False, it is not [F1]."), "record 1, question 3, answer 1: opens with 'false', but the right verdict is true"),
     (lambda r: r.pop("facts"), "record 1, question 1, answer 1: cites [F1], but the record has 0 facts"),
 ]  # fmt: skip

@@ -26,7 +26,7 @@ class SfeArguments:
     tasks: list[str] = field(
         default_factory=lambda: list(USUAL),
         metadata={
-            "help": "Which kinds of rows to learn; `copy` and `hear`, for a small model from nothing, only where they are named."
+            "help": "Which kinds of rows to learn; `copy`, `hear` and `find`, for a small model from nothing, only where they are named."
         },
     )
     tasks_without_images: list[str] = field(
