@@ -61,7 +61,7 @@ class Finding:
             said = PERSONS[topic][2]
             return told(topic, said[int(rng.integers(len(said)))], rng)
         tools = list(LOOKS)
-        return LOOKS[tools[int(rng.integers(3))]](PLACES[int(rng.integers(len(PLACES)))], rng)
+        return LOOKS[tools[int(rng.integers(len(tools)))]](PLACES[int(rng.integers(len(PLACES)))], rng)
 
     def _fact(self, rng: Rng) -> tuple[str, str]:
         category = self._families[int(rng.integers(len(self._families)))]
@@ -71,15 +71,9 @@ class Finding:
         facts = [fact for fact in self._index.about(category, named) if rng.random() < 0.7]
         shown = numbered([facts[i] for i in rng.permutation(len(facts))] if rng.random() < 0.5 else facts)
         there = {(fact.defect_type, fact.kind): fact.alias for fact in shown if fact.defect_type}
-        absent = [
-            key
-            for t in [*named, self._types[int(rng.integers(len(self._types)))]]
-            for kind in KINDS
-            if (key := (t, kind)) not in there
-        ]
-        pool = absent if not there or rng.random() < ABSENT else list(there)
-        if not pool:
-            pool = list(there)
+        other = self._types[int(rng.integers(len(self._types)))]
+        absent = [(t, kind) for t in (*named, other) for kind in KINDS if (t, kind) not in there]
+        pool = absent if absent and (not there or rng.random() < ABSENT) else list(there)
         about, kind = pool[int(rng.integers(len(pool)))]
         found = there.get((about, kind))
         question = f"Is there a fact on {words(str(about))}, its {_OF[kind]}?"

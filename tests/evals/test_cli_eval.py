@@ -77,7 +77,7 @@ def test_judge_and_agreement(run: Callable[..., Result], adpl: Path, tmp_path: P
     assert done.exit_code == 0, done.output
     assert (tmp_path / "reference.csv").read_text().startswith("rater,item,type,location,logic")
     raters = json.loads((tmp_path / "agreement.json").read_text())["raters"]
-    assert {rater["name"] for rater in raters} == {"records", "reference judge 1"}
+    assert {rater["name"] for rater in raters} == {"records", "reference judge 2"}
     done = run("agreement", *asked, "--sheet", tmp_path / "sheet.csv", "--rater", "anna")
     assert done.exit_code == 0
     assert (tmp_path / "sheet.csv").read_text().splitlines()[1].startswith("anna,")

@@ -89,8 +89,8 @@ def test_the_reference_judge_puts_the_best_answer_first_and_its_file_passes_the_
     assert other < 0.1 * len(rewards)
     # Of right answers and wrong ones: all the same would put the first at the top, too.
     assert sum(question[0] > max(question[1:]) for question in rewards) > 0.7 * len(rewards)
-    assert f"{len(rewards)} questions scored, 0 not; in {other} the best answer by reference judge 1" in done.stdout
-    assert {record["rewarded_by"] for record in scored} == {"reference judge 1"}
+    assert f"{len(rewards)} questions scored, 0 not; in {other} the best answer by reference judge 2" in done.stdout
+    assert {record["rewarded_by"] for record in scored} == {"reference judge 2"}
     # Nothing else is changed.
     for record in scored:
         del record["rewarded_by"]
@@ -159,7 +159,7 @@ def test_records_nobody_marked_are_listed_by_the_reference_judge_and_lose_old_re
     assert f"{file}: record 2, question 1: the record does not say which defects there are" in listed[0]
     assert "5 not; " in done.stdout
     scored = lines(out)
-    assert scored[1]["rewarded_by"] == "reference judge 1"
+    assert scored[1]["rewarded_by"] == "reference judge 2"
     assert not any("reward" in option for question in answers(scored[1]) for option in question)
     assert all("reward" in option for question in answers(scored[0]) for option in question)
     assert run("check", out, "--images", adpl).exit_code == 0
