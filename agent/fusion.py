@@ -12,15 +12,13 @@ from pathlib import Path
 class Fusion:
     """A logistic blend of the two scores' log-odds; 0.5 separates normal from anomalous.
 
-    It has no bias of its own: where the model is undecided the detector's threshold stays where it was put.
+    It has no bias: without a word from the model the detector's threshold stays where it was put.
     """
 
     detector: float = 0.5
     """Weight of the detector's log-odds."""
     vlm: float = 0.5
     """Weight of the model's log-odds."""
-    vlm_threshold: float = 0.5
-    """The model's probability at which it is undecided in this setting; a small model is seldom so at 0.5."""
 
     @classmethod
     def load(cls, path: Path, setting: str) -> Fusion:
@@ -33,18 +31,11 @@ class Fusion:
         """Fused score in 0..1; without the model's part the detector's score as it is."""
         if vlm is None:
             return detector
-        return _probability(self.detector * logit(detector) + self.vlm * logit(self.heard(vlm)))
-
-    def heard(self, vlm: float) -> float:
-        """The model's probability, moved so that it is undecided at 0.5."""
-        return _probability(logit(vlm) - logit(self.vlm_threshold))
+        z = self.detector * logit(detector) + self.vlm * logit(vlm)
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
 
 
 def logit(p: float) -> float:
     """Log-odds, with probabilities of exactly 0 and 1 kept finite."""
     p = min(max(p, 1e-6), 1 - 1e-6)
     return math.log(p / (1 - p))
-
-
-def _probability(log_odds: float) -> float:
-    return 1 / (1 + math.exp(-max(-30.0, min(30.0, log_odds))))

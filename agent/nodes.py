@@ -229,7 +229,7 @@ class Nodes:
         warnings = []
         verdict: Verdict = "anomalous" if score >= 0.5 else "normal"
         # A model whose word weighs nothing in this setting cannot call a verdict in question either.
-        heard = self.fusion.heard(vlm) if vlm is not None and self.fusion.vlm > 0 else None
+        heard = vlm if self.fusion.vlm > 0 else None
         if heard is not None and (detector - 0.5) * (heard - 0.5) < 0 and abs(detector - heard) > 0.6:
             verdict = "uncertain"
             warnings.append(

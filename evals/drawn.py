@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +12,6 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from agent.fusion import Fusion, logit
 from agent.gather import CLOSE_LOOKS, take_looks
 from agent.vlm import Eye
 from tools.calibration import Calibration
@@ -131,6 +128,7 @@ def calibrate_fusion(eye: Path, model: Path, cases: int) -> dict[str, dict[str, 
     """Fit the blend of detector and model by logistic regression on drawn cases; writes fusion.json."""
     import tempfile
 
+    from agent.fusion import logit
     from agent.inspector import Inspector
 
     calibrations = read_calibrations(eye)
@@ -150,26 +148,14 @@ def calibrate_fusion(eye: Path, model: Path, cases: int) -> dict[str, dict[str, 
                     continue
                 scores.append((logit(report.scores.detector), logit(report.scores.vlm)))
                 label.append(case.anomalous)
-            made[setting] = asdict(blend_of(np.asarray(scores), np.asarray(label)))
+            made[setting] = _blend(np.asarray(scores), np.asarray(label))
     (model / "fusion.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     return made
 
 
-def blend_of(scores: np.ndarray, label: np.ndarray) -> Fusion:
-    """The blend that fits best; a model that misleads gets no say, and the detector's score stays.
-
-    Args:
-        scores: (n, 2) log-odds of detector and model.
-        label: (n,) bool, whether the part is anomalous.
-    """
+def _blend(scores: np.ndarray, label: np.ndarray) -> dict[str, float]:
+    """Weights of the two scores' log-odds, (n, 2); a model that misleads gets no say, and the detector's score stays."""
     from sklearn.linear_model import LogisticRegression
 
-    alone = LogisticRegression(C=1e6).fit(scores[:, 1:], label)
-    slope, bias = float(alone.coef_[0, 0]), float(alone.intercept_[0])
-    if slope <= 0:
-        return Fusion(1.0, 0.0)
-    centred = scores + np.array([0.0, bias / slope])
-    detector, vlm = (float(w) for w in LogisticRegression(C=1.0, fit_intercept=False).fit(centred, label).coef_[0])
-    if min(detector, vlm) <= 0:
-        return Fusion(1.0, 0.0)
-    return Fusion(detector, vlm, 1 / (1 + math.exp(bias / slope)))
+    detector, vlm = (float(w) for w in LogisticRegression(C=1.0, fit_intercept=False).fit(scores, label).coef_[0])
+    return {"detector": detector, "vlm": vlm} if min(detector, vlm) > 0 else {"detector": 1.0, "vlm": 0.0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from filelock import FileLock, Timeout
 from langchain_core.messages import AIMessage
@@ -93,7 +93,9 @@ class Thread:
                 if mode == "messages":
                     message, about = event
                     if about["langgraph_node"] == "reason" and isinstance(message, AIMessage) and message.content:
-                        writing = writing or Quoting(texts_by_id(self.graph.get_state(self.config).values))
+                        writing = writing or Quoting(
+                            texts_by_id(cast("InspectionState", self.graph.get_state(self.config).values))
+                        )
                         if text := writing.add(str(message.content)):
                             yield Token(text)
                     continue
