@@ -11,6 +11,8 @@ from typing import Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from training.adpl import Verdict
+
 Scale = Literal["type", "location", "logic"]
 SCALES: tuple[Scale, ...] = ("type", "location", "logic")
 BEST, WORST = 5.0, 1.0
@@ -118,7 +120,7 @@ class Truth(_Part):
     """Largest first; empty on a normal part, and on an anomalous one that nobody described."""
     question: str | None = None
     """What was asked; None: whether the part is defective."""
-    answer: bool | Literal["unanswerable"] | None = None
+    answer: Verdict | None = None
     """The right reply to the question, `unanswerable` where no photo can tell; None where it is the verdict."""
     differences: tuple[str, ...] | None = None
     """Allowed differences from the reference that are there, as the data engine names them; None: unknown."""

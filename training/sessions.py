@@ -31,6 +31,7 @@ WEIGHTS: dict[Kind, float] = {
 FAILS = 0.06
 """Share of the calls that come to nothing."""
 CALLED = ("zoom", "measure", "compare", "query_facts", "similar_cases", "ask_person")
+"""Tools that answers of a session take."""
 MOST_FACTS = 16
 """As many as there are ids."""
 STEPS = 4

@@ -414,7 +414,7 @@ def test_questions_are_typed_in_many_ways_but_never_in_those_of_the_exam() -> No
     assert not kept & {plain(question) for question in said}
 
 
-def test_copying_and_hearing_are_learnt_only_where_they_are_named(cheap_looks: Any) -> None:
+def test_the_ground_is_learnt_only_where_it_is_named(cheap_looks: Any) -> None:
     case = draw_case((4, 1), references=1)
     found = cheap_looks(case, "one-shot")
     for tasks, count in (([*USUAL, *GROUND], 1), (USUAL, 0)):
