@@ -34,6 +34,20 @@ def train_encoder(config: Config, overrides: Overrides = None) -> None:
         typer.echo(train(config, overrides or []))
 
 
+@train_app.command("kinds")
+def train_kinds(config: Config, overrides: Overrides = None) -> None:
+    """Train what names the kind of defect in a close-up, from drawn defects; goes on from the last checkpoint.
+
+    Example: sage-iad train kinds --config training/recipes/kinds-cpu.yaml
+    """
+    from training.recipe import RecipeError
+
+    with one_line_errors(RecipeError, extra="train"):
+        from training.kinds import train_kinds as train
+
+        typer.echo(train(config, overrides or []))
+
+
 @train_app.command("sfe")
 def train_sfe(config: Config, overrides: Overrides = None) -> None:
     """Fine-tune the core model to answer from photos, facts and tool evidence; goes on from the last checkpoint.

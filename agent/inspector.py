@@ -19,7 +19,7 @@ from agent.person import ASK_PERSON
 from agent.report import Depth, InspectionReport
 from agent.reporting import report_of
 from agent.setup import Setup
-from agent.vlm import Eye
+from agent.vlm import Eye, Kinds
 from agent.vlm.nano import shipped
 from agent.vlm.prompt import VERDICT_QUESTION, Views, choice_text, question_text
 from knowledge.cases import CaseStore
@@ -29,7 +29,7 @@ from tools.detector import Detector, PatchEncoder, ZeroShotDetector
 from tools.fit import FittedDetector, fit_detector, sample_photos
 from tools.images import ImageStore, ToolError
 from tools.reference import ReferenceDetector
-from tools.toolbox import NAMES, TEST, Bench, build_tools
+from tools.toolbox import NAMES, TEST, Bench, Likeness, build_tools
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -58,9 +58,10 @@ class Inspector:
         home: Path,
         weights: Path,
         without: Collection[Part] = (),
+        likeness: Likeness | None = None,
     ) -> None:
         self.vlm, self.encoder, self.facts, self.home, self.weights = vlm, encoder, facts, home, weights
-        self.without = without
+        self.without, self.likeness = without, likeness
         self.cases = CaseStore(home / "cases", encoder_revision=encoder.revision)
 
     @classmethod
@@ -92,7 +93,8 @@ class Inspector:
             logging.disable_progress_bar()
         place = default_home() if home is None else home
         weights = shipped("sage-eye") if eye is None else eye
-        return cls(load_vlm(model), Eye.load(weights), FactStore(place / "facts"), place, weights, without)
+        vlm, kinds = load_vlm(model), Kinds.load(shipped("sage-kinds"))
+        return cls(vlm, Eye.load(weights), FactStore(place / "facts"), place, weights, without, kinds)
 
     @classmethod
     def shared(cls, model: str | None = None, home: Path | None = None) -> Inspector:
@@ -191,6 +193,7 @@ class Inspector:
             mm_per_px,
             others=self._others(images),
             cases=cases,
+            likeness=self.likeness,
             own=(photo.sha256, *(r.sha256 for r in references)),
         )
         ours = [tool for tool in build_tools(bench) if tool.name not in self.without]

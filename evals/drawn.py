@@ -13,7 +13,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from agent.gather import CLOSE_LOOKS, take_looks
-from agent.vlm import Eye
+from agent.vlm import Eye, Kinds
+from agent.vlm.nano import shipped
 from tools.calibration import Calibration
 from tools.detector import Detector, PatchEncoder, ZeroShotDetector
 from tools.fit import fit_detector
@@ -58,19 +59,20 @@ class DrawnLooks:
 
     def __init__(self, eye: Path) -> None:
         self.eye = eye
-        self._loaded: tuple[Eye, dict[str, Calibration]] | None = None
+        self._loaded: tuple[Eye, Kinds, dict[str, Calibration]] | None = None
 
     def __call__(self, case: Case, setting: Setting) -> Looks:
         """Looks of the setting: of the case's references the model sees one in `one-shot`, four in `few-shot`, else none."""
         if self._loaded is None:
-            self._loaded = Eye.load(self.eye), read_calibrations(self.eye)
-        encoder, calibrations = self._loaded
+            self._loaded = Eye.load(self.eye), Kinds.load(shipped("sage-kinds")), read_calibrations(self.eye)
+        encoder, kinds, calibrations = self._loaded
         images = ImageStore()
         images.add("test", Image.fromarray(case.test))
         shown = case.references if setting in ("one-shot", "few-shot") else ()
         references = tuple(images.add(f"reference-{i}", Image.fromarray(r)) for i, r in enumerate(shown, 1))
         detector = detector_for(encoder, case, setting, calibrations)
-        tools = {t.name: t for t in build_tools(Bench(images, encoder, detector, _NoFacts(), references))}
+        bench = Bench(images, encoder, detector, _NoFacts(), references, likeness=kinds)
+        tools = {t.name: t for t in build_tools(bench)}
         taken, _ = take_looks(tools, "test", CLOSE_LOOKS)
         crops = [id for item in taken if item.tool == "zoom" for id in item.image_ids]
         close_up = np.asarray(images.photo(crops[0])) if crops else None

@@ -124,9 +124,11 @@ class _NoStore:
 
 def visits(count: int, eye: Path, seed: int = SEED) -> Iterator[Visit]:
     """Cases of families that no training has seen, drawn as those of `training.cases`, with the agent's tools."""
-    from agent.vlm import Eye
+    from agent.vlm import Eye, Kinds
+    from agent.vlm.nano import shipped
 
-    encoder, calibrations, split = Eye.load(eye), read_calibrations(eye), SPLITS["unseen_families"]
+    encoder, kinds = Eye.load(eye), Kinds.load(shipped("sage-kinds"))
+    calibrations, split = read_calibrations(eye), SPLITS["unseen_families"]
     for number in range(count):
         rng = np.random.default_rng([seed, number, 1])
         setting: Any = str(rng.choice(list(SETTINGS), p=[share for share, _ in SETTINGS.values()]))
@@ -137,7 +139,8 @@ def visits(count: int, eye: Path, seed: int = SEED) -> Iterator[Visit]:
         images.add("test", Image.fromarray(case.test))
         shown = case.references if setting == "one-shot" else ()
         ids = tuple(images.add(f"reference-{i}", Image.fromarray(r)) for i, r in enumerate(shown, 1))
-        bench = Bench(images, encoder, detector_for(encoder, case, setting, calibrations), _NoStore(), ids)
+        detector = detector_for(encoder, case, setting, calibrations)
+        bench = Bench(images, encoder, detector, _NoStore(), ids, likeness=kinds)
         tools = {tool.name: tool for tool in build_tools(bench)}
         taken, _ = take_looks(tools, "test", CLOSE_LOOKS)
         yield Visit(number, case, shown, tools, images, tuple(taken))

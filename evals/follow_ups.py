@@ -233,8 +233,9 @@ class FollowUps:
         except (ToolError, ToolException, ValidationError, ValueError) as error:
             turn.failed[call.name] = " ".join(str(error).split())[:100]
             return
-        if any((item.tool, item.arguments) == (found.tool, found.arguments) for item in turn.evidence):
-            turn.failed[call.name] = "was called with these arguments before"
+        same = (item for item in turn.evidence if (item.tool, item.arguments) == (found.tool, found.arguments))
+        if before := next(same, None):
+            turn.failed[call.name] = f"was called with these arguments before; what it found is [{before.id}]"
         else:
             turn.evidence.append(found.model_copy(update={"id": id}))
 

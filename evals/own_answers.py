@@ -17,7 +17,6 @@ from tqdm import tqdm
 from agent.images import InputError
 from agent.model import load_vlm
 from agent.vlm.chat import TransformersChat
-from agent.vlm.eye import weights_revision
 from agent.vlm.nano import shipped
 from evals.drawn import DrawnLooks
 from evals.exam import REPLY, AskingAbout, Exam, Sheet
@@ -27,7 +26,7 @@ from evals.judges.truth import truth_of_case
 from evals.mle import Truth
 from evals.verdicts import verdict_of
 from training.adpl import ANSWERS, UNANSWERABLE, MarkedDefect, PreferenceRecord, RankedAnswer, RankedQuestion
-from training.cases import kept_cases
+from training.cases import kept_cases, seen_with
 from training.fact_index import numbered
 from training.follow_ups import unseen_topic
 from training.rank.folder import same
@@ -82,7 +81,7 @@ def answer_drawn_cases(
         raise InputError(f"model={model!r}: expected a folder of transformers; a server's answers cannot be trained on")
     eye = shipped("sage-eye")
     drawn = kept_cases(
-        out / f"cases-{split}", cases, SEED + seed, DrawnLooks(eye), os.cpu_count() or 1, weights_revision(eye), split
+        out / f"cases-{split}", cases, SEED + seed, DrawnLooks(eye), os.cpu_count() or 1, seen_with(eye), split
     )
     one_shot = drawn.filter(lambda references: len(references) > 0, input_columns="references")
     return rank_own_answers(

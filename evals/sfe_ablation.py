@@ -14,7 +14,7 @@ from evals.drawn import DrawnLooks
 from evals.exam import Exam
 from evals.figures.metrics import Metric
 from training.card import Data
-from training.cases import kept_cases
+from training.cases import kept_cases, seen_with
 from training.recipe import RecipeError, read
 from training.sfe.train import train_sfe
 
@@ -57,7 +57,7 @@ def ablate_sfe(config: Path, overrides: list[str], out: Path, count: int) -> Pat
         The table, a Markdown file; the plot lies beside it.
     """
     eye = Path(read(config, overrides).get("eye") or shipped("sage-eye"))
-    drawn = kept_cases(out / "cases", count, SEED, DrawnLooks(eye), 2, weights_revision(eye), "unseen_families")
+    drawn = kept_cases(out / "cases", count, SEED, DrawnLooks(eye), 2, seen_with(eye), "unseen_families")
     one_shot = drawn.filter(lambda references: len(references) > 0, input_columns="references")
     found = {name: _arm(name, config, overrides, out, one_shot) for name in ARMS}
     steps = json.loads((out / folder_of(next(iter(ARMS))) / "model" / "training.json").read_text(encoding="utf-8"))[

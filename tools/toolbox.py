@@ -52,6 +52,10 @@ class FactSource(Protocol):
         ...
 
 
+Likeness = Callable[["Image.Image"], Sequence[tuple[str, float]]]
+"""The kinds of defect that a close-up looks most like, with their probabilities, likeliest first."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """What the tools of one inspection share."""
@@ -68,6 +72,8 @@ class Bench:
     """A detector by the name of a fitted one or the id of a reference photo; raises `ToolError` for an unknown name."""
     cases: CaseSource | None = None
     """Past inspections, where they are kept."""
+    likeness: Likeness | None = None
+    """Which kinds of defect a close-up looks like."""
     own: tuple[str, ...] = ()
     """SHA-256 of this photo and its references, so that none is taken for a case like itself."""
 
@@ -177,12 +183,19 @@ def build_tools(bench: Bench) -> list[BaseTool]:
         crop_id = bench.images.add(f"{image_id}-{'-'.join(map(str, frame))}", crop)
         factor = CLOSE_UP / (frame[2] - frame[0])
         place = place_of_box(box, photo.width, photo.height)
+        like = list(bench.likeness(crop)) if bench.likeness else []
+        said = f"; likeness: {', '.join(f'{kind} {p:.2f}' for kind, p in like)}" if like else ""
         return Evidence(
             id="",
             tool="zoom",
             arguments={"image_id": image_id, "where": list(box)},
-            summary=f"Close-up of the region in the {place}, {factor:.1f} times enlarged.",
-            values={"box_px": list(frame), "factor": factor, "place": place},
+            summary=f"Close-up of the region in the {place}, {factor:.1f} times enlarged{said}.",
+            values={
+                "box_px": list(frame),
+                "factor": factor,
+                "place": place,
+                "likeness": [{"kind": kind, "probability": p} for kind, p in like],
+            },
             image_ids=[crop_id],
         )
 

@@ -13,6 +13,8 @@ from datasets import Dataset, Features, Image, List, Value, load_from_disk
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 
+from agent.vlm.eye import weights_revision
+from agent.vlm.nano import shipped
 from training.draw.families import BY_NAME
 from training.draw.scene import Case, Defect, draw_case
 from training.draw.splits import SPLITS
@@ -45,7 +47,7 @@ def kept_cases(
     """The cases in `folder`; drawn first where it holds none, over several processes.
 
     Args:
-        eye: revision of the encoder behind `look`.
+        eye: revisions of the weights behind `look`, as `seen_with` tells them.
         split: a name of `training.draw.splits.SPLITS`.
 
     Raises:
@@ -94,6 +96,11 @@ def _drawn(indices: list[int], seed: int, look: TakeLooks, split: str) -> Iterat
             "aligned": case.aligned,
             "looks": json.dumps([(item.tool, item.summary, item.values) for item in found.looks]),
         }
+
+
+def seen_with(eye: Path) -> str:
+    """Revisions of the weights behind the tools' evidence: those of an encoder's folder, and of the shipped classifier of kinds."""
+    return f"{weights_revision(eye)}, {weights_revision(shipped('sage-kinds'))}"
 
 
 def without_photos(cases: Dataset) -> Dataset:

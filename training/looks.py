@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.vlm.kinds import SOUND
 from training.draw.families import FAMILIES
 from training.draw.noise import Rng
-from training.draw.splits import HELD_OUT_FAMILIES, HELD_OUT_TYPES
+from training.draw.splits import HELD_OUT_FAMILIES, HELD_OUT_TYPES, TRAINED_KINDS
 from training.preference.scene import PLACES
 from training.story import Look
 from training.wordings import PERSONS
@@ -20,15 +21,21 @@ CLOSE_UP = 448
 """Side of a close-up in pixels, as that of the tools."""
 _WHYS = (
     "there is no such tool; there are heatmap, query_facts", "it took too long", "where 'there': not a place", "it cannot be reached",
-    "was called with these arguments before; what it found is [Q1]", "was called with these arguments before; what it found is [E2]",
+    "was called with these arguments before; what it found is [Q1]",
 )  # fmt: skip
 
 
 def zoomed(place: str, rng: Rng) -> Look:
     """A close-up."""
     factor = float(np.exp(rng.uniform(np.log(0.5), np.log(8))))
-    summary = f"Close-up of the region in the {place}, {factor:.1f} times enlarged."
-    return Look("zoom", summary, {"place": place, "factor": factor})
+    kinds = [str(kind) for kind in rng.choice(TRAINED_KINDS, 3, replace=False)]
+    if rng.random() < 0.5:  # as at most places of a part
+        kinds = [SOUND, *kinds[:2]]
+    chances = np.sort(rng.dirichlet([0.5] * 4)[:3])[::-1]
+    likeness = ", ".join(f"{kind} {p:.2f}" for kind, p in zip(kinds, chances, strict=True))
+    summary = f"Close-up of the region in the {place}, {factor:.1f} times enlarged; likeness: {likeness}."
+    like = [{"kind": kind, "probability": float(p)} for kind, p in zip(kinds, chances, strict=True)]
+    return Look("zoom", summary, {"place": place, "factor": factor, "likeness": like})
 
 
 def measured(place: str, rng: Rng) -> Look:

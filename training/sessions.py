@@ -30,6 +30,10 @@ WEIGHTS: dict[Kind, float] = {
 """How often each kind of question is asked."""
 FAILS = 0.06
 """Share of the calls that come to nothing."""
+REPEATS = 0.2
+"""Share of the questions for a look that is there already where it was asked for again before they are answered."""
+CALLED_BEFORE = "was called with these arguments before; what it found is [{}]"
+LOOKED_AT: dict[Kind, str] = {"closer": "zoom", "measure": "measure", "compare": "compare"}
 CALLED = ("zoom", "measure", "compare", "query_facts", "similar_cases", "ask_person")
 """Tools that answers of a session take."""
 MOST_FACTS = 16
@@ -63,14 +67,19 @@ class Sessions:
         """The steps that answer one question about a case."""
         kinds, weights = list(WEIGHTS), np.array(list(WEIGHTS.values()))
         kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
-        facts = self._facts(case, kind, rng)
         looks = self._looks(case, found, rng)
+        likely = Story(case, looks, [], rng).likely
+        facts = self._facts(case, kind, rng, likely[:1] or [d.defect_type for d in case.defects][:1])
         asked = self._asked(kind, case, looks, facts, rng)
         close_up: np.ndarray | None = None
         shown = any(look.tool == "zoom" for look in looks if look in found.looks)
         failures: dict[str, str] = {}
         if rng.random() < FAILS:  # one that had no need to be made, most of the time
             failures[CALLED[int(rng.integers(len(CALLED)))]] = why_failed(rng)
+        # Called in vain a second time: what it found the first time is to be read.
+        tool = LOOKED_AT.get(kind)
+        if tool and (seen := Story(case, looks, [], rng).look(tool, asked.where or "")) and rng.random() < REPEATS:
+            failures[tool] = CALLED_BEFORE.format(seen[0])
         for _ in range(STEPS):
             story = Story(case, looks, facts, rng)
             reply = Step(story, asked, bool(case.references), tuple(failures)).reply()
@@ -88,7 +97,7 @@ class Sessions:
                 if not self.shown:
                     return  # what it would find is not put before the model
                 if len(more := self._queried(case, arguments["defect_types"], facts, rng)) == len(facts):
-                    failures[name] = "was called with these arguments before; what it found is [Q2]"
+                    failures[name] = CALLED_BEFORE.format("Q2")
                 facts = more
             elif name == "similar_cases":
                 looks = [*looks, similar(rng)]
@@ -134,10 +143,9 @@ class Sessions:
         known = PERSONS[topic][2]
         return told(topic, UNKNOWN if rng.random() < unknown else known[int(rng.integers(len(known)))], rng)
 
-    def _facts(self, case: Case, kind: Kind, rng: Rng) -> list[NumberedFact]:
+    def _facts(self, case: Case, kind: Kind, rng: Rng, suspected: list[str]) -> list[NumberedFact]:
         if not self.shown:
             return []
-        true = list(dict.fromkeys(d.defect_type for d in case.defects))
         choice = rng.random()
         if kind in _OF_FACTS and choice < 0.4:  # of any product: what they say must not matter
             category = _TRAINED[int(rng.integers(len(_TRAINED)))]
@@ -147,7 +155,7 @@ class Sessions:
         elif choice < 0.6:
             types = [f.defect_type or "" for f in self.index.defects(case.category, 40)]
             other = [str(rng.choice(types))] if rng.random() < 0.6 else []
-            suspects = [*true[:1], *other] if rng.random() < 0.85 else other
+            suspects = [*suspected, *other] if rng.random() < 0.85 else other
             facts = self.index.about(case.category, [suspects[i] for i in rng.permutation(len(suspects))])
         elif choice < 0.93:
             facts = self._descriptions(case, rng)

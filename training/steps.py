@@ -85,7 +85,7 @@ class Step:
     @property
     def _here(self) -> tuple[str, ...]:
         """Where `it` is: the places that looks at it may name."""
-        return (self._peak, *(str(region["place"]) for region in self._heat["regions"][:1]))
+        return self.story.places
 
     @property
     def _shown(self) -> str:
@@ -131,7 +131,7 @@ class Step:
     def _type(self) -> str:
         if not self._region and not self.story.case.anomalous:
             return self._nothing()
-        if self._region and self.story.look("zoom") is None and (step := self._wanted("zoom", self._peak)):
+        if self._region and (step := self._wanted("zoom", self._peak, *self._here)):
             return step
         if not self.story.described:
             return self._failed("query_facts") or tool_call_text("query_facts", DESCRIPTIONS)
@@ -153,9 +153,9 @@ class Step:
             return self._nothing()
         if reply := self._failed("query_facts"):
             return reply
-        if not self.story.described:
-            return tool_call_text("query_facts", DESCRIPTIONS)
-        return self._query(kind, self.story.type or self.story.say(*self.story.described))
+        suspects = [self.story.type, *self.story.likely, *self.story.described]
+        name = next((name for name in suspects if name), None)
+        return tool_call_text("query_facts", DESCRIPTIONS) if name is None else self._query(kind, name)
 
     # --- about a kind that was named
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from agent.vlm.kinds import SOUND
 from agent.vlm.prompt import NumberedFact
 from training.draw.noise import Rng
 from training.draw.scene import Case
@@ -59,10 +60,27 @@ class Story:
         return variants[int(self.rng.integers(len(variants)))]
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """Where `it` is: the places that looks at what stands out in the heat map may name."""
+        heat = self.values["heatmap"]
+        return (str(heat["place"]), *(str(region["place"]) for region in heat["regions"][:1]))
+
+    @property
+    def close(self) -> tuple[str, dict[str, Any]] | None:
+        """The close-up of it, where it was looked at: id and values."""
+        return self.look("zoom", *self.places) if "heatmap" in self.values else None
+
+    @property
+    def likely(self) -> list[str]:
+        """Kinds of defect that the close-up looks like, likeliest first; none where nobody looked."""
+        like = self.close[1].get("likeness", ()) if self.close else ()
+        return [str(item["kind"]) for item in like if item["kind"] != SOUND]
+
+    @property
     def type(self) -> str | None:
-        """The drawn defect, where a fact describes it."""
-        names = [d.defect_type for d in self.case.defects]
-        return names[0] if names and names[0] in self.described else None
+        """The likeliest kind that a fact describes. Where nobody looked, the drawn one: a guess from the photo."""
+        suspects = self.likely or [d.defect_type for d in self.case.defects][:1]
+        return next((kind for kind in suspects if kind in self.described), None)
 
     @property
     def hit(self) -> bool:
@@ -135,7 +153,7 @@ class Story:
         )
 
     def kind(self) -> str:
-        close = f"[{self.ids['zoom']}]" if "zoom" in self.ids else ""
+        close = f"[{self.close[0]}]" if self.close else ""
         if not self.described:
             return (
                 f"It has the look of the defect {words(self.case.defects[0].defect_type)}{' ' if close else ''}{close}."
@@ -168,7 +186,7 @@ class Story:
     def quiet(self) -> str:
         """Why a normal part is held to be normal."""
         cites = "".join(f"[{self.by[t, 'defect']}]" for t in self.described[:MOST_CITED])
-        close = f"[{self.ids['zoom']}]" if "zoom" in self.ids else ""
+        close = f"[{self.close[0]}]" if self.close else ""
         return self.say(
             f"No mark of the described kinds is visible {cites}{close}.",
             f"Nothing looks like the described defects {cites}{close}.",

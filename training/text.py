@@ -20,12 +20,14 @@ from training.sessions import Sessions
 from training.story import Looks, Story
 
 SHARE = {
-    "screen": 0.4, "plan": 0.3, "alone": 0.5, "judge": 0.6, "suspect": 0.9, "verdict": 0.7, "question": 0.5, "follow_up": 4.2,
+    "screen": 0.4, "plan": 0.3, "alone": 0.9, "judge": 0.6, "suspect": 0.9, "verdict": 0.7, "question": 0.5, "follow_up": 4.2,
     "copy": 1, "hear": 1, "find": 1,
 }  # fmt: skip
 """How many rows of each task are written for a case, on average."""
 SESSIONS = 3
 """Questions of sessions about a case; each takes nearly one row and a half, since tools are called."""
+SUSPECTS = 2
+"""Kinds of defect that facts are wanted on."""
 DEFECTS = 8
 """Descriptions of defects among which the model looks for the one it sees."""
 TASKS = tuple(SHARE)
@@ -89,14 +91,15 @@ class Writer:
         if wanted["judge"]:
             add("judge", question_text(VERDICT_QUESTION, described, []), Story(case, [], described, rng).judged(), near)
         true = list(dict.fromkeys(d.defect_type for d in case.defects))
+        suspected = (Story(case, found.looks, [], rng).likely[:SUSPECTS] or true) if true else []
         if wanted["suspect"]:
-            add("suspect", plan_text(evidence, described), plan_reply(Plan(None, [], true)), close)
+            add("suspect", plan_text(evidence, described), plan_reply(Plan(None, [], suspected)), close)
         facts = described
         if true or rng.random() < 0.3:
             # A suspicion is not always right: the model must also learn to say that no fact fits.
             others = rng.choice(BY_NAME[case.family].defect_types, 2, replace=False)
-            suspects = true if true and rng.random() < 0.7 else [str(t) for t in others]
-            facts = numbered(self.facts.about(case.category, suspects[:2])) if self.shown else []
+            suspects = suspected if true and rng.random() < 0.8 else [str(t) for t in others]
+            facts = numbered(self.facts.about(case.category, suspects[:SUSPECTS])) if self.shown else []
         story = Story(case, found.looks, facts, rng)
         if wanted["verdict"]:
             add("verdict", question_text(VERDICT_QUESTION, facts, evidence), story.verdict(), close)

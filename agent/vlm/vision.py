@@ -58,7 +58,8 @@ class _Block(nn.Module):
         return F.relu(x + self.norm2(self.conv2(y)))
 
 
-def _stage(inputs: int, width: int, depth: int) -> nn.Sequential:
+def stage(inputs: int, width: int, depth: int) -> nn.Sequential:
+    """Halve the resolution, then `depth` residual blocks."""
     down = [nn.Conv2d(inputs, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
     return nn.Sequential(*down, *(_Block(width) for _ in range(depth)))
 
@@ -79,10 +80,10 @@ class SageVisionModel(PreTrainedModel):
         super().__init__(config)
         a, b, c = config.widths
         d = config.hidden_size
-        self.stem = _stage(3, a, 0)
-        self.stage4 = _stage(a, a, config.depths[0])
-        self.stage8 = _stage(a, b, config.depths[1])
-        self.stage16 = _stage(b, c, config.depths[2])
+        self.stem = stage(3, a, 0)
+        self.stage4 = stage(a, a, config.depths[0])
+        self.stage8 = stage(a, b, config.depths[1])
+        self.stage16 = stage(b, c, config.depths[2])
         self.merge = nn.ModuleList(nn.Conv2d(width, d, 1) for width in (a, b, c))
         self.neck = nn.Sequential(nn.BatchNorm2d(d), nn.ReLU(), nn.Conv2d(d, d, 1))
         self.defect_head = nn.Sequential(nn.Conv2d(2 * d + 1, 48, 1), _Block(48), nn.ReLU(), nn.Conv2d(48, 1, 1))
@@ -92,6 +93,12 @@ class SageVisionModel(PreTrainedModel):
         """Set the mode; a frozen encoder stays in evaluation, or training a model around it would move its BatchNorm."""
         super().train(mode and any(p.requires_grad for p in self.parameters()))
         return self
+
+    def stages(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features of (B, 3, H, W) at strides 4, 8 and 16, before they are merged."""
+        s4 = self.stage4(self.stem(x))
+        s8 = self.stage8(s4)
+        return s4, s8, self.stage16(s8)
 
     def forward(self, pixel_values: Tensor, return_dict: bool | None = None, **kwargs: object) -> SageVisionOutput:
         """Encode images.
@@ -105,9 +112,7 @@ class SageVisionModel(PreTrainedModel):
         # A fifth faster on a CPU with the channels last.
         pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
         x = F.pad(pixel_values, (self.margin,) * 4, mode="reflect")
-        s4 = self.stage4(self.stem(x))
-        s8 = self.stage8(s4)
-        s16 = self.stage16(s8)
+        s4, s8, s16 = self.stages(x)
         fine, middle, coarse = (layer(s) for layer, s in zip(self.merge, (F.avg_pool2d(s4, 2), s8, s16), strict=True))
         cut = self.margin // self.stride
         merged = fine + middle + F.interpolate(coarse, size=s8.shape[-2:], mode="bilinear")

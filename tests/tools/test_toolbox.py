@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from langchain_core.messages import ToolMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from PIL import Image
 from pydantic import ValidationError
 
 from knowledge.facts import Fact, FactKind
@@ -231,6 +232,22 @@ def test_zoom_cuts_a_square_around_the_box(
     assert found.values["factor"] == pytest.approx(CLOSE_UP / (x1 - x0))
     (crop,) = found.image_ids
     assert images.photo(crop).size == (CLOSE_UP, CLOSE_UP)
+
+
+def test_zoom_says_what_kinds_its_close_up_looks_like(encoder: Any, images: ImageStore, facts: Any) -> None:
+    seen = []
+
+    def likeness(close_up: Image.Image) -> list[tuple[str, float]]:
+        seen.append(close_up.size)
+        return [("crack", 0.623), ("sound", 0.2), ("scratch", 0.05)]
+
+    found = call(bench(encoder, images, facts, likeness=likeness), "zoom", image_id="test", where=list(MARK))
+    assert seen == [(CLOSE_UP, CLOSE_UP)]
+    assert found.summary.endswith("times enlarged; likeness: crack 0.62, sound 0.20, scratch 0.05.")
+    assert found.values["likeness"][0] == {"kind": "crack", "probability": 0.623}
+    without = call(bench(encoder, images, facts), "zoom", image_id="test", where=list(MARK))
+    assert without.values["likeness"] == []
+    assert without.summary.endswith("times enlarged.")
 
 
 def test_zoom_shows_the_pixels_of_the_box(tools: dict[str, Any], images: ImageStore) -> None:

@@ -35,6 +35,13 @@ class ColourEye:
         return ColourPatches(features, np.clip(odd, 0.01, 0.99).astype(np.float32))
 
 
+def kinds_by_colour(close_up: Image.Image) -> list[tuple[str, float]]:
+    """Some kinds of defect, by the mean colour."""
+    names = ("scratch", "sound", "crack", "dent", "stain", "contamination", "missing_part")
+    first = int(np.asarray(close_up, np.float64).mean()) % len(names)
+    return [(names[(first + i) % len(names)], p) for i, p in enumerate((0.6, 0.25, 0.05))]
+
+
 @pytest.fixture(scope="session")
 def cheap_looks() -> object:
     """As `evals.drawn.DrawnLooks`, but for the eye."""
@@ -44,7 +51,8 @@ def cheap_looks() -> object:
     settings = {
         "zero-shot": 1.1, "one-shot": 0.45, "one-shot, aligned": 0.6, "few-shot": 0.4, "few-shot, aligned": 0.55
     }  # fmt: skip
-    looks._loaded = ColourEye(), {name: Calibration(at, 0.15, "a test") for name, at in settings.items()}  # type: ignore[assignment]
+    calibrations = {name: Calibration(at, 0.15, "a test") for name, at in settings.items()}
+    looks._loaded = ColourEye(), kinds_by_colour, calibrations  # type: ignore[assignment]
     return looks
 
 

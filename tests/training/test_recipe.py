@@ -144,10 +144,12 @@ def test_the_shipped_recipes_are_understood(path: Path, tmp_path: Path) -> None:
     from training.edpo import EDPOConfig
     from training.edpo.arguments import EdpoArguments
     from training.encoder import EncoderArguments, TrainingArguments
+    from training.kinds import KindsArguments
     from training.sfe.arguments import SfeArguments
 
     stages: dict[str, Any] = {
         "encoder": (EncoderArguments, TrainingArguments),
+        "kinds": (KindsArguments, TrainingArguments),
         "sfe": (SfeArguments, ModelConfig, SFTConfig),
         "edpo": (EdpoArguments, ModelConfig, EDPOConfig),
     }

@@ -284,6 +284,8 @@ def test_plurals(one: str, many: str) -> None:
 
 def template(summary: str) -> str:
     text = re.sub(r"\d+(?:\.\d+)?", "#", summary)
+    head, said, kinds = text.partition("; likeness: ")
+    text = head + said + re.sub(r"[a-z_]+", "KIND", kinds)
     return re.sub("|".join(sorted(PLACES, key=len, reverse=True)), "PLACE", text)
 
 
@@ -293,6 +295,19 @@ def test_made_up_looks_read_as_those_of_the_tools(drawn: list[tuple[Case, Looks]
     real = {template(look.summary) for _, found in drawn for look in found.looks if look.tool != "heatmap"}
     assert len(real) > 5
     assert real <= known, real - known
+
+
+def test_what_was_looked_at_before_is_read_and_not_given_up(drawn: list[tuple[Case, Looks]]) -> None:
+    sessions, read = Sessions(FactIndex(shipped_pack()), 8), 0
+    for i in range(400):
+        case, found = drawn[i % len(drawn)]
+        *_, last = sessions.session(case, found, np.random.default_rng([8, i]))
+        before = re.search(r"was called with these arguments before; what it found is \[(E\d+)\]", last.text)
+        if before:
+            assert f"[{before[1]}]" in last.reply
+            assert not last.reply.startswith(DECLINED)
+            read += 1
+    assert read > 3
 
 
 def test_made_up_values_are_those_of_the_summary() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from agent.verify import problems_of
+from agent.vlm.kinds import SOUND
 from agent.vlm.nano import ALIASES, shipped
 from agent.vlm.prompt import DECLINED, VERDICT_QUESTION, Sentence, read_answer, read_plan
 from agent.vlm.tool_calls import read_tool_calls
@@ -175,9 +176,20 @@ def test_verdicts_open_as_the_case_is(cases: list[Told]) -> None:
                 assert example.reply in ("True.", "False.")
 
 
-def test_no_sentence_claims_a_defect_that_was_not_drawn(cases: list[Told]) -> None:
+def likely(found: Looks) -> list[str]:
+    """Kinds of defect that the close-up looks like."""
+    (zoom,) = (look for look in found.looks if look.tool == "zoom")
+    return [item["kind"] for item in zoom.values["likeness"] if item["kind"] != SOUND]
+
+
+def test_no_sentence_claims_a_defect_that_was_neither_drawn_nor_read(cases: list[Told]) -> None:
+    """With a close-up before it the model reads from its line what it looks like; without one it has the photo alone."""
+    read = 0
     for t, example, sentences in answers(cases):
         true = {d.defect_type for d in t.case.defects}
+        if true and "likeness: " in example.text:
+            true = set(likely(t.found))
+            read += 1
         named = {f.defect_type for f in facts_of(example, t.case.category).values() if f.defect_type}
         for s in sentences:
             if s.text.startswith("If it is"):
@@ -185,6 +197,7 @@ def test_no_sentence_claims_a_defect_that_was_not_drawn(cases: list[Told]) -> No
             said = {n for n in named if re.search(rf"\b{re.escape(words(n))}\b", s.text)}
             # A longer name may hold a shorter one.
             assert all(any(words(n) in words(d) for d in true) for n in said), (s, true)
+    assert read > 10
 
 
 def test_questions_are_answered_truly(cases: list[Told], cheap_looks: Any) -> None:
@@ -258,7 +271,7 @@ def test_plans_are_what_the_agent_reads(cases: list[Told]) -> None:
                 assert plan.looks == ["heatmap", "zoom", "measure", *(["compare"] if t.case.references else [])]
                 assert "Evidence:" not in example.text
             if example.task == "suspect":
-                assert plan.facts == list(dict.fromkeys(d.defect_type for d in t.case.defects))
+                assert plan.facts == (likely(t.found)[:2] if t.case.defects else [])
                 assert "Evidence:" in example.text
                 assert "Facts:" in example.text
 

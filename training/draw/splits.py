@@ -42,3 +42,5 @@ def _splits() -> dict[str, Split]:
 
 
 SPLITS = _splits()
+TRAINED_KINDS = tuple(sorted({t for f in SPLITS["train"].families for t in f.defect_types} & SPLITS["train"].types))
+"""Kinds of defect that training draws."""

@@ -19,7 +19,7 @@ from trl import ModelConfig
 from agent.vlm.eye import weights_revision
 from agent.vlm.nano import shipped
 from training.card import Data, trained_parts, write_card
-from training.cases import TakeLooks, kept_cases
+from training.cases import TakeLooks, kept_cases, seen_with
 from training.edpo.arguments import EdpoArguments
 from training.edpo.questions import Read, ranked_questions, why_left_out
 from training.edpo.trainer import EDPOConfig, EDPOTrainer, is_sharded
@@ -105,7 +105,7 @@ def train_edpo(
         keep_whole(trainer.model)
     if exam_on is not None and looks_with is not None and arguments.exam_cases:
         eye = shipped("sage-eye") if arguments.eye is None else Path(arguments.eye)
-        looks, revision = looks_with(eye), weights_revision(eye)
+        looks, revision = looks_with(eye), seen_with(eye)
         with run.main_process_first(desc="drawing the cases of the exam"):
             cases = kept_cases(
                 Path(arguments.exam_dir), arguments.exam_cases, EXAM_SEED, looks, arguments.drawing_processes, revision,

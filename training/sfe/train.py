@@ -15,10 +15,9 @@ import datasets
 from transformers import set_seed
 from trl import ModelConfig, SFTConfig, SFTTrainer
 
-from agent.vlm.eye import weights_revision
 from agent.vlm.nano import shipped
 from training.card import Data, trained_parts, write_card
-from training.cases import CARD, TakeLooks, kept_cases
+from training.cases import CARD, TakeLooks, kept_cases, seen_with
 from training.recipe import RecipeError, parse
 from training.sfe.adpl_rows import adpl_rows
 from training.sfe.arguments import OF_A_NEW_MODEL, SfeArguments
@@ -122,7 +121,7 @@ def _data(
     arguments: SfeArguments, eye: Path, looks_with: Callable[[Path], TakeLooks], exam: bool
 ) -> tuple[Data, datasets.Dataset | None, datasets.Dataset | None]:
     """What is learnt from: its description, the cases where it is drawn ones, and those of the exam where there is one."""
-    looks, revision = looks_with(eye), weights_revision(eye)
+    looks, revision = looks_with(eye), seen_with(eye)
     examined = None
     if exam and arguments.exam_cases:
         examined = kept_cases(
