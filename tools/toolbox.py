@@ -194,7 +194,7 @@ def build_tools(bench: Bench) -> list[BaseTool]:
                 "box_px": list(frame),
                 "factor": factor,
                 "place": place,
-                "likeness": [{"kind": kind, "probability": p} for kind, p in like],
+                "likeness": [{"kind": kind, "probability": round(p, 3)} for kind, p in like],
             },
             image_ids=[crop_id],
         )

@@ -13,6 +13,8 @@ import pytest
 from evals import bench
 from evals.bench import Figure
 
+pytestmark = pytest.mark.alone
+
 
 def test_missing_examples_and_failing_commands_have_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds, memory = bench.cold_inspection(tmp_path)
