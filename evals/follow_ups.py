@@ -29,7 +29,7 @@ from tools.regions import PLACES
 from training.draw.scene import Case
 from training.fact_index import FactIndex
 from training.follow_ups import HELD_OUT_PROPERTIES, unseen_topic
-from training.looks import similar, told
+from training.looks import CALLED_BEFORE, similar, told
 from training.text import DEFECTS
 from training.wordings import KINDS, NAMING, PERSONS, PLACED, Asked, Kind, ask
 
@@ -235,7 +235,7 @@ class FollowUps:
             return
         same = (item for item in turn.evidence if (item.tool, item.arguments) == (found.tool, found.arguments))
         if before := next(same, None):
-            turn.failed[call.name] = f"was called with these arguments before; what it found is [{before.id}]"
+            turn.failed[call.name] = CALLED_BEFORE.format(before.id)
         else:
             turn.evidence.append(found.model_copy(update={"id": id}))
 
@@ -260,7 +260,7 @@ class FollowUps:
         ]
         turn.facts.extend(new)
         if not new:
-            turn.failed["query_facts"] = "was called with these arguments before; what it found is [Q1]"
+            turn.failed["query_facts"] = CALLED_BEFORE.format("Q1")
 
     def _holds(self, turn: Turn, sentence: Any) -> bool:
         return not problems_of(sentence, turn.aliases, {item.id: item for item in turn.evidence}, self._types)

@@ -18,7 +18,8 @@ def to_pixel_values(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
-def _uniform(like: Tensor, low: float, high: float, *shape: int) -> Tensor:
+def uniform(like: Tensor, low: float, high: float, *shape: int) -> Tensor:
+    """Numbers between two bounds, on the device of another tensor."""
     return torch.empty(*shape, device=like.device).uniform_(low, high)
 
 
@@ -48,20 +49,20 @@ def paste_defects(test: Tensor, mask: Tensor, share: float) -> tuple[Tensor, Ten
     # One spot a photo, from a few pixels to a fifth of the picture: the noise cut off by distance from a centre.
     y = torch.linspace(0, 1, h, device=test.device)[None, None, :, None]
     x = torch.linspace(0, 1, w, device=test.device)[None, None, None, :]
-    cy, cx, angle = (_uniform(test, *r, b, 1, 1, 1) for r in ((0.03, 0.97), (0.03, 0.97), (0.0, 3.1416)))
-    long = torch.exp(_uniform(test, -3.9, -1.5, b, 1, 1, 1))
-    thin = long * torch.exp(_uniform(test, -1.6, 0.0, b, 1, 1, 1))
+    cy, cx, angle = (uniform(test, *r, b, 1, 1, 1) for r in ((0.03, 0.97), (0.03, 0.97), (0.0, 3.1416)))
+    long = torch.exp(uniform(test, -3.9, -1.5, b, 1, 1, 1))
+    thin = long * torch.exp(uniform(test, -1.6, 0.0, b, 1, 1, 1))
     u = (x - cx) * angle.cos() + (y - cy) * angle.sin()
     v = (y - cy) * angle.cos() - (x - cx) * angle.sin()
     inside = (1 - (u / long) ** 2 - (v / thin) ** 2 + 0.35 * noise) > 0
     other = test[torch.randperm(b, device=test.device)].flip(-1)
     dy, dx = (int(v) for v in torch.randint(h // 8, h - h // 8, (2,)))
     moved = torch.roll(test, (dy, dx), (2, 3))
-    flat = _uniform(test, -1, 1, b, 3, 1, 1).expand_as(test) + 0.1 * torch.randn_like(test)
+    flat = uniform(test, -1, 1, b, 3, 1, 1).expand_as(test) + 0.1 * torch.randn_like(test)
     blurred = F.avg_pool2d(F.pad(test, (4,) * 4, mode="reflect"), 9, 1)
     kind = torch.rand(b, 1, 1, 1, device=test.device)
     source = torch.where(kind < 0.35, other, torch.where(kind < 0.65, moved, torch.where(kind < 0.9, flat, blurred)))
-    alpha = torch.where(kind < 0.9, _uniform(test, 0.2, 1.0, b, 1, 1, 1), torch.ones_like(kind))
+    alpha = torch.where(kind < 0.9, uniform(test, 0.2, 1.0, b, 1, 1, 1), torch.ones_like(kind))
     soft = F.avg_pool2d(F.pad(inside.float(), (1,) * 4, mode="reflect"), 3, 1)
     pasted = test + soft * alpha * (source - test)
     seen = ((pasted - test).abs().amax(1) > 0.12) & inside[:, 0]
@@ -75,14 +76,14 @@ def jitter(x: Tensor) -> Tensor:
     """Photometric nuisance, one draw an image: light that falls off, gain, offset, gamma, tint, focus, noise; (B, 3, H, W)
     in -1..1."""
     b = x.shape[0]
-    y = ((x + 1) / 2).clamp(1e-3, 1) ** _uniform(x, 0.75, 1.35, b, 1, 1, 1)
-    light = 1 + smooth_noise(x, b, 3) * _uniform(x, 0.0, 0.1, b, 1, 1, 1) * _chance(x, 0.5, b, 1, 1, 1)
-    y = y * light * _uniform(x, 0.8, 1.2, b, 1, 1, 1) * _uniform(x, 0.96, 1.04, b, 3, 1, 1) + _uniform(
+    y = ((x + 1) / 2).clamp(1e-3, 1) ** uniform(x, 0.75, 1.35, b, 1, 1, 1)
+    light = 1 + smooth_noise(x, b, 3) * uniform(x, 0.0, 0.1, b, 1, 1, 1) * _chance(x, 0.5, b, 1, 1, 1)
+    y = y * light * uniform(x, 0.8, 1.2, b, 1, 1, 1) * uniform(x, 0.96, 1.04, b, 3, 1, 1) + uniform(
         x, -0.06, 0.06, b, 1, 1, 1
     )
     soft = F.avg_pool2d(F.pad(y, (1,) * 4, mode="reflect"), 3, 1)
-    y = y + (soft - y) * _uniform(x, 0.0, 0.8, b, 1, 1, 1) * _chance(x, 0.4, b, 1, 1, 1)
-    y = y + torch.randn_like(y) * _uniform(x, 0.0, 0.03, b, 1, 1, 1)
+    y = y + (soft - y) * uniform(x, 0.0, 0.8, b, 1, 1, 1) * _chance(x, 0.4, b, 1, 1, 1)
+    y = y + torch.randn_like(y) * uniform(x, 0.0, 0.03, b, 1, 1, 1)
     return y.clamp(0, 1) * 2 - 1
 
 
@@ -93,11 +94,11 @@ def restyle(photos: Tensor) -> Tensor:
     order = torch.rand(b, 3, device=photos.device).argsort(1)
     y = y.gather(2, order[:, None, :, None, None].expand_as(y))
     grey = y.mean(2, keepdim=True)
-    colour = _uniform(photos, 0.3, 1.3, b, 1, 1, 1, 1) * ~_chance(photos, 0.25, b, 1, 1, 1, 1)
-    y = (grey + (y - grey) * colour).clamp(1e-3, 1) ** torch.exp(_uniform(photos, -0.6, 0.6, b, 1, 1, 1, 1))
+    colour = uniform(photos, 0.3, 1.3, b, 1, 1, 1, 1) * ~_chance(photos, 0.25, b, 1, 1, 1, 1)
+    y = (grey + (y - grey) * colour).clamp(1e-3, 1) ** torch.exp(uniform(photos, -0.6, 0.6, b, 1, 1, 1, 1))
     y = torch.where(_chance(photos, 0.1, b, 1, 1, 1, 1), 1 - y, y)
     middle = y.mean((1, 2, 3, 4), keepdim=True)
-    y = middle + (y - middle) * _uniform(photos, 0.6, 1.25, b, 1, 1, 1, 1)
+    y = middle + (y - middle) * uniform(photos, 0.6, 1.25, b, 1, 1, 1, 1)
     return y.clamp(0, 1) * 2 - 1
 
 
@@ -114,17 +115,17 @@ def reframe(photos: Tensor, mask: Tensor, close: Tensor, still: Tensor) -> tuple
         Photos and mask of the same shapes.
     """
     b, n = photos.shape[:2]
-    zoom = torch.where(close, _uniform(photos, 0.55, 1.0, b), _uniform(photos, 0.9, 1.05, b))
+    zoom = torch.where(close, uniform(photos, 0.55, 1.0, b), uniform(photos, 0.9, 1.05, b))
     room = (1 - zoom).clamp(min=0)
-    cx, cy = _uniform(photos, -1, 1, b) * room, _uniform(photos, -1, 1, b) * room
+    cx, cy = uniform(photos, -1, 1, b) * room, uniform(photos, -1, 1, b) * room
     quarter = torch.randint(0, 4, (b,), device=photos.device) * (torch.pi / 2)
     mirror = torch.where(_chance(photos, 0.5, b), 1.0, -1.0)
     loose = (~still).float()[:, None]
-    turn = quarter[:, None] + _uniform(photos, -0.05, 0.05, b, n) * loose
-    size = zoom[:, None] * (1 + _uniform(photos, -0.03, 0.03, b, n) * loose)
+    turn = quarter[:, None] + uniform(photos, -0.05, 0.05, b, n) * loose
+    size = zoom[:, None] * (1 + uniform(photos, -0.03, 0.03, b, n) * loose)
     dx, dy = (
-        cx[:, None] + _uniform(photos, -0.03, 0.03, b, n) * loose,
-        cy[:, None] + _uniform(photos, -0.03, 0.03, b, n) * loose,
+        cx[:, None] + uniform(photos, -0.03, 0.03, b, n) * loose,
+        cy[:, None] + uniform(photos, -0.03, 0.03, b, n) * loose,
     )
     cos, sin = turn.cos() * size, turn.sin() * size
     theta = torch.stack([

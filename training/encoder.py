@@ -27,6 +27,7 @@ from agent.vlm import SageVisionConfig, SageVisionModel
 from training.augment import jitter, paste_defects, reframe, restyle, to_pixel_values
 from training.pairs import DrawnPairs, Pair
 from training.recipe import parse
+from training.tuning import checkpoints
 
 
 @dataclass
@@ -199,7 +200,7 @@ def train_encoder(config: Path, overrides: list[str]) -> Path:
     torch.manual_seed(run.seed)
     encoder = SageVisionModel(SageVisionConfig(image_size=arguments.image_size))
     model = EncoderObjective(encoder, arguments)
-    done = sorted(Path(run.output_dir).glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
+    done = checkpoints(Path(run.output_dir))
     seen = (
         int(done[-1].name.split("-")[1]) * run.per_device_train_batch_size * run.gradient_accumulation_steps
         if done

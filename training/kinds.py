@@ -7,8 +7,6 @@ and beside the defect. Places of sound parts, most of them where the eye takes f
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,18 +18,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 from transformers.modeling_outputs import ImageClassifierOutput
 
 from agent.vlm import Eye, SageVisionConfig, SageVisionForImageClassification
 from agent.vlm.kinds import SOUND
 from agent.vlm.nano import shipped
-from training.augment import to_pixel_values
+from training.augment import to_pixel_values, uniform
 from training.draw.noise import Rng
 from training.draw.scene import draw_case
 from training.draw.splits import SPLITS, TRAINED_KINDS
+from training.pairs import Drawn
 from training.recipe import RecipeError, parse
+from training.tuning import checkpoints
 
 KINDS = (*TRAINED_KINDS, SOUND)
 """The classes."""
@@ -60,35 +60,16 @@ class KindsArguments:
     validated: int = field(default=1000, metadata={"help": "Close-ups of the validation split to judge by."})
 
 
-class DrawnCloseUps(IterableDataset[dict[str, Tensor]]):
-    """An endless stream of close-ups, (3, S, S) uint8 with room around what is shown, and their kinds as indices of `KINDS`.
-
-    Each worker draws its own share of the indices, and shows what it keeps again while it draws on.
-    """
+class DrawnCloseUps(Drawn):
+    """Close-ups, (3, S, S) uint8 with room around what is shown, and their kinds as indices of `KINDS`."""
 
     def __init__(
         self, seed: int, eye: Path, side: int, sound: float,
         start: int = 0, split: str = "train", replay: int = 1, kept: int = 1,
     ) -> None:  # fmt: skip
-        self.seed, self.eye, self.side, self.sound, self.start = seed, eye, round(side * ROOM), sound, start
-        self.split, self.replay, self.kept = SPLITS[split], replay, kept
+        super().__init__(start, replay, kept)
+        self.seed, self.eye, self.side, self.sound, self.split = seed, eye, round(side * ROOM), sound, SPLITS[split]
         self._loaded: Eye | None = None
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        worker = get_worker_info()
-        step, index = (worker.num_workers, worker.id) if worker else (1, 0)
-        index += self.start
-        chosen, recent = random.Random(index), list[dict[str, Tensor]]()
-        while True:
-            fresh = self.draw(index)
-            index += step
-            if len(recent) < self.kept:
-                recent.append(fresh)
-            else:
-                recent[chosen.randrange(self.kept)] = fresh
-            yield fresh
-            for _ in range(self.replay - 1):
-                yield recent[chosen.randrange(len(recent))]
 
     def draw(self, index: int) -> dict[str, Tensor]:
         """Close-up `index`."""
@@ -160,8 +141,8 @@ class KindsObjective(nn.Module):
 def _shown(x: Tensor, side: int, zoom: float = 0.0, shift: float = 0.0, turn: float = 0.0) -> Tensor:
     """The middle of (B, 3, S, S), each zoomed by up to e^±zoom, moved by a share of its side, turned by radians."""
     b = x.shape[0]
-    scale = torch.exp(_spread(x, zoom)) / ROOM
-    angle, dx, dy = _spread(x, turn), _spread(x, shift), _spread(x, shift)
+    scale = torch.exp(uniform(x, -zoom, zoom, b)) / ROOM
+    angle, dx, dy = (uniform(x, -most, most, b) for most in (turn, shift, shift))
     rows = [(scale * angle.cos(), -scale * angle.sin(), dx), (scale * angle.sin(), scale * angle.cos(), dy)]
     theta = torch.stack([torch.stack(row, 1) for row in rows], 1)
     grid = F.affine_grid(theta, [b, 3, side, side], align_corners=False)
@@ -174,14 +155,10 @@ def _changed(x: Tensor, side: int) -> Tensor:
     if torch.rand(()) < 0.5:
         x = x.flip(3)
     x = _shown(torch.rot90(x, int(torch.randint(4, ())), (2, 3)), side, zoom=0.47, shift=0.22, turn=0.35)
-    light = 1 + _spread(x, 0.25).view(b, 1, 1, 1)
-    colour = _spread(x, 0.08, 3).view(b, 3, 1, 1) + _spread(x, 0.2).view(b, 1, 1, 1)
-    noise = torch.randn_like(x) * 0.05 * torch.rand(b, 1, 1, 1, device=x.device)
+    light = uniform(x, 0.75, 1.25, b, 1, 1, 1)
+    colour = uniform(x, -0.08, 0.08, b, 3, 1, 1) + uniform(x, -0.2, 0.2, b, 1, 1, 1)
+    noise = torch.randn_like(x) * uniform(x, 0.0, 0.05, b, 1, 1, 1)
     return x * light + colour + noise
-
-
-def _spread(x: Tensor, most: float, each: int = 1) -> Tensor:
-    return (torch.rand(x.shape[0] * each, device=x.device) * 2 - 1) * most
 
 
 def accuracy(outputs: Any) -> dict[str, float]:
@@ -219,7 +196,7 @@ def train_kinds(config: Path, overrides: list[str]) -> Path:
     classifier.vision.load_state_dict(Eye.load(eye).model.state_dict())
     for unused in (classifier.vision.merge, classifier.vision.neck, classifier.vision.defect_head):
         unused.requires_grad_(False)
-    done = sorted(Path(run.output_dir).glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
+    done = checkpoints(Path(run.output_dir))
     steps = int(done[-1].name.split("-")[1]) if done else 0
     seen = steps * run.per_device_train_batch_size * run.gradient_accumulation_steps
     run.ignore_data_skip = True  # The stream starts where the last checkpoint stopped, instead of drawing it all again.

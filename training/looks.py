@@ -19,9 +19,11 @@ from training.wordings import PERSONS
 
 CLOSE_UP = 448
 """Side of a close-up in pixels, as that of the tools."""
+CALLED_BEFORE = "was called with these arguments before; what it found is [{}]"
+"""What the agent says of a call that is made a second time."""
 _WHYS = (
     "there is no such tool; there are heatmap, query_facts", "it took too long", "where 'there': not a place", "it cannot be reached",
-    "was called with these arguments before; what it found is [Q1]",
+    CALLED_BEFORE.format("Q1"),
 )  # fmt: skip
 
 

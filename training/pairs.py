@@ -18,12 +18,40 @@ Pair = dict[str, Tensor]
 _FILLS = frozenset(family.name for family in FAMILIES if family.fills)
 
 
-class DrawnPairs(IterableDataset[Pair]):
-    """An endless stream of drawn cases; each worker draws its own share of the indices.
+class Drawn(IterableDataset[dict[str, Tensor]]):
+    """An endless stream of what `draw` draws; each worker draws its own share of the indices.
 
-    Drawing takes far longer than a step of a GPU: each worker keeps its last `kept` cases and yields `replay` of them at
+    Drawing takes far longer than a step of a GPU: each worker keeps the last `kept` and yields `replay` of them at
     random for each it draws, so that training, which changes what it sees anew each time, need not wait.
     """
+
+    def __init__(self, start: int = 0, replay: int = 1, kept: int = 1) -> None:
+        self.start, self.replay, self.kept = start, replay, kept
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        worker = get_worker_info()
+        step, index = (worker.num_workers, worker.id) if worker else (1, 0)
+        index += self.start
+        chosen = random.Random(index)
+        recent: list[dict[str, Tensor]] = []
+        while True:
+            fresh = self.draw(index)
+            index += step
+            if len(recent) < self.kept:
+                recent.append(fresh)
+            else:
+                recent[chosen.randrange(self.kept)] = fresh
+            yield fresh
+            for _ in range(self.replay - 1):
+                yield recent[chosen.randrange(len(recent))]
+
+    def draw(self, index: int) -> dict[str, Tensor]:
+        """Number `index`, always the same."""
+        raise NotImplementedError
+
+
+class DrawnPairs(Drawn):
+    """Drawn cases."""
 
     def __init__(
         self,
@@ -35,25 +63,8 @@ class DrawnPairs(IterableDataset[Pair]):
         replay: int = 1,
         kept: int = 1,
     ) -> None:
-        self.seed, self.size, self.references, self.start = seed, size, references, start
-        self.split, self.replay, self.kept = SPLITS[split], replay, kept
-
-    def __iter__(self) -> Iterator[Pair]:
-        worker = get_worker_info()
-        step, index = (worker.num_workers, worker.id) if worker else (1, 0)
-        index += self.start
-        chosen = random.Random(index)
-        recent: list[Pair] = []
-        while True:
-            pair = self.draw(index)
-            index += step
-            if len(recent) < self.kept:
-                recent.append(pair)
-            else:
-                recent[chosen.randrange(self.kept)] = pair
-            yield pair
-            for _ in range(self.replay - 1):
-                yield recent[chosen.randrange(len(recent))]
+        super().__init__(start, replay, kept)
+        self.seed, self.size, self.references, self.split = seed, size, references, SPLITS[split]
 
     def draw(self, index: int) -> Pair:
         """Case `index`: `photos` (1 + R, 3, H, W) uint8, the test photo first; `mask` (H, W) bool; `still` and `close` as in

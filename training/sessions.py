@@ -16,7 +16,7 @@ from training.draw.scene import Case
 from training.draw.splits import HELD_OUT_FAMILIES, HELD_OUT_TYPES
 from training.fact_index import FactIndex, numbered
 from training.follow_ups import unseen_topic
-from training.looks import LOOKS, crop, similar, told, why_failed
+from training.looks import CALLED_BEFORE, LOOKS, crop, similar, told, why_failed
 from training.preference.scene import PLACES
 from training.steps import Step
 from training.story import Look, Looks, Story
@@ -32,7 +32,6 @@ FAILS = 0.06
 """Share of the calls that come to nothing."""
 REPEATS = 0.2
 """Share of the questions for a look that is there already where it was asked for again before they are answered."""
-CALLED_BEFORE = "was called with these arguments before; what it found is [{}]"
 LOOKED_AT: dict[Kind, str] = {"closer": "zoom", "measure": "measure", "compare": "compare"}
 CALLED = ("zoom", "measure", "compare", "query_facts", "similar_cases", "ask_person")
 """Tools that answers of a session take."""
@@ -68,8 +67,8 @@ class Sessions:
         kinds, weights = list(WEIGHTS), np.array(list(WEIGHTS.values()))
         kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
         looks = self._looks(case, found, rng)
-        likely = Story(case, looks, [], rng).likely
-        facts = self._facts(case, kind, rng, likely[:1] or [d.defect_type for d in case.defects][:1])
+        before = Story(case, looks, [], rng)
+        facts = self._facts(case, kind, rng, before.likely[:1] or [d.defect_type for d in case.defects][:1])
         asked = self._asked(kind, case, looks, facts, rng)
         close_up: np.ndarray | None = None
         shown = any(look.tool == "zoom" for look in looks if look in found.looks)
@@ -78,7 +77,7 @@ class Sessions:
             failures[CALLED[int(rng.integers(len(CALLED)))]] = why_failed(rng)
         # Called in vain a second time: what it found the first time is to be read.
         tool = LOOKED_AT.get(kind)
-        if tool and (seen := Story(case, looks, [], rng).look(tool, asked.where or "")) and rng.random() < REPEATS:
+        if tool and (seen := before.look(tool, asked.where or "")) and rng.random() < REPEATS:
             failures[tool] = CALLED_BEFORE.format(seen[0])
         for _ in range(STEPS):
             story = Story(case, looks, facts, rng)
